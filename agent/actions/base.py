@@ -1,0 +1,57 @@
+"""The contract of actions: what one attempt does. An executor is where a script runs; an action is what is done at all."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from threading import Event
+from typing import Protocol
+
+from agent.executors.base import Executor, LogSink
+from agent.model.execution import Execution
+from agent.model.outcome import ArtifactRecord, Outcome
+from agent.model.plan import Plan, PlannedAction, PlannedStage
+from agent.model.value import Value
+
+
+class Attempt(Value, frozen=True, kw_only=True):
+    """Everything an action may know of the attempt it is. `${{ }}` is already looked up in `action`."""
+
+    id: str
+    execution: Execution
+    plan: Plan
+    stage: PlannedStage
+    action: PlannedAction
+    number: int
+    deadline: datetime
+    inputs: dict[str, ArtifactRecord] = {}
+    resumed: bool = False
+
+
+class Context(Protocol):
+    """What an action may use. Everything with an effect outside the attempt's own directories goes through here."""
+
+    log: LogSink
+    stop: Event
+    now: Callable[[], datetime]
+
+    def executor(self, name: str) -> Executor: ...
+
+    def workspace(self, attempt: Attempt) -> Path:
+        """The attempt's private view of the commit with its inputs unpacked; made on first use."""
+
+    def control(self, attempt: Attempt) -> Path:
+        """The attempt's control directory."""
+
+    def environment(self, attempt: Attempt) -> Mapping[str, str]:
+        """The variables every script gets (DESIGN.md 2.1), but for the paths, which depend on the place."""
+
+
+class Action(Protocol):
+    """One kind of work (`run`, `deploy`, a `uses:` provider). Stateless; called from several threads."""
+
+    def perform(self, attempt: Attempt, context: Context) -> Outcome:
+        """Do it, or find what an earlier call for the same attempt started, and wait for its end.
+
+        Repeatable: after a crash it is called again with `resumed`. What fails is an Outcome; an EnvironmentFault
+        becomes a failed outcome with reason ENGINE; any other exception is a bug and becomes reason INTERNAL.
+        """

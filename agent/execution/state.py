@@ -1,0 +1,64 @@
+"""What the events of an execution add up to. Values only; `fold.py` makes them, `decide.py` reads them."""
+
+from datetime import datetime
+
+from agent.execution.events import ApprovalAnswered, Gate, RuleEnded, StopRequested
+from agent.model.ids import ActionName, StageName
+from agent.model.outcome import Outcome, Status
+from agent.model.value import Value
+
+
+class ActionState(Value, frozen=True, kw_only=True):
+    """An action that has been started at least once. One that is not in `StageState.actions` "didn't run"."""
+
+    status: Status
+    attempt: int
+    started_at: datetime
+    deadline: datetime
+    ended_at: datetime | None = None
+    outcome: Outcome | None = None
+    answers: tuple[ApprovalAnswered, ...] = ()
+    former: tuple[Outcome, ...] = ()  # of earlier attempts, oldest first
+    retries_used: int = 0  # automatic ones since the stage was last (re)tried
+
+
+class GateState(Value, frozen=True, kw_only=True):
+    """The rules of one condition: started ones by index, ended ones by index."""
+
+    started: frozenset[int] = frozenset()
+    ended: dict[int, RuleEnded] = {}
+    overridden_by: str = ""
+
+
+class StageState(Value, frozen=True, kw_only=True):
+    """A stage that was arrived at. `status` None: the execution waits in front of it."""
+
+    arrived_at: datetime
+    entered_at: datetime | None = None
+    ended_at: datetime | None = None
+    status: Status | None = None
+    attempt: int = 1
+    message: str = ""
+    actions: dict[ActionName, ActionState] = {}
+    gates: dict[Gate, GateState] = {}
+    automatic_retries: int = 0
+
+    @property
+    def is_waiting(self) -> bool:
+        return self.entered_at is None and self.status is None
+
+    @property
+    def is_held(self) -> bool:
+        return self.entered_at is not None and self.status is Status.IN_PROGRESS
+
+
+class ExecutionState(Value, frozen=True, kw_only=True):
+    """An execution as its journal tells it. `seq` is the number of events folded."""
+
+    status: Status = Status.QUEUED
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    message: str = ""
+    stages: dict[StageName, StageState] = {}
+    stop: StopRequested | None = None
+    seq: int = 0
