@@ -1,0 +1,98 @@
+"""The command `git-pipeline`: the table of verbs, and the one place that prints errors and picks the exit code.
+
+Exit codes: 0 done; 1 the answer is no (a failed check, a refusal); 2 wrong usage; 3 something around us is broken; 130 interrupted;
+70 a bug of ours (sysexits.h EX_SOFTWARE).
+"""
+
+import importlib
+import os
+import sys
+import tempfile
+import traceback
+
+import click
+
+from agent.errors import AgentError
+
+VERBS = {
+    "check": "judge the pipeline files as the server would",
+    "disable": "close the transition into a stage",
+    "doctor": "look for what is wrong on the server, and say what to do",
+    "enable": "open the transition into a stage",
+    "events": "the journal of executions, as it grows with -f",
+    "explain": "say which pipelines a push would start, and why not the others",
+    "gc": "remove what the retention rules no longer keep",
+    "graph": "draw a pipeline: text, Mermaid, DOT, SVG",
+    "install": "put the agent into a bare repository",
+    "log": "show what the scripts printed",
+    "resume": "go on with what a killed worker left",
+    "retry": "run a failed stage again",
+    "rollback": "run a stage again as a former execution ran it",
+    "schema": "print the JSON Schema of the pipeline files",
+    "start": "start an execution by hand",
+    "status": "show the executions and how they stand",
+    "stop": "stop an execution",
+    "uninstall": "take the agent out of a repository again",
+    "worker": "run what is queued, in this or in all repositories",
+}
+
+
+class Verbs(click.Group):
+    """Loads the module of a verb only when it is called: `agent/cli/<verb>.py` with a click command named `command`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        module = importlib.import_module(f"agent.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("-C", "directory", type=click.Path(exists=True, file_okay=False), help="run as if started there")
+@click.version_option(package_name="git-pipeline")
+def program(directory: str | None) -> None:
+    """AWS CodePipeline's model in the hooks of a bare git repository."""
+    if directory:
+        os.chdir(directory)
+
+
+def main() -> None:
+    """Run the program; every way out goes through here."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and return its exit code."""
+    try:
+        code = program.main(arguments, prog_name="git pipeline", standalone_mode=False)
+    except click.exceptions.Abort:
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except AgentError as error:
+        click.echo(f"git pipeline: {error}", err=True)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at exit
+        return 141
+    except Exception as error:
+        return _bug(error)
+    return code if isinstance(code, int) else 0
+
+
+def _bug(error: Exception) -> int:
+    with tempfile.NamedTemporaryFile("w", prefix="git-pipeline-", suffix=".log", delete=False) as report:
+        traceback.print_exception(error, file=report)
+    click.echo(f"git pipeline: this is a bug ({type(error).__name__}); the details are in {report.name}", err=True)
+    return 70
