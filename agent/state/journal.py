@@ -1,0 +1,52 @@
+"""The journal: every execution's events, in order, never changed. `seq` counts from 1."""
+
+from collections.abc import Sequence
+
+from agent.errors import EnvironmentFault
+from agent.state.database import Conflict, Database
+
+
+class Journal:
+    """The table of events."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def append(self, execution: str, seq: int, at: str, bodies: Sequence[bytes]) -> int:
+        """Add events after the first `seq` ones, all or none of them, and return the new length.
+
+        Raises EnvironmentFault if the journal does not end at `seq`: somebody else wrote to it.
+        """
+        with self._database.transaction():
+            last = self.length(execution)
+            if last != seq:
+                raise _second_writer(execution, seq, last)
+            rows = [(execution, seq + index, at, body) for index, body in enumerate(bodies, 1)]
+            try:
+                self._database.write_many("INSERT INTO events VALUES (?, ?, ?, ?)", rows)
+            except Conflict as error:
+                raise _second_writer(execution, seq, last) from error
+            self._database.write("UPDATE executions SET last_seq = ? WHERE id = ?", (seq + len(rows), execution))
+        return seq + len(rows)
+
+    def read(self, execution: str, after: int = 0) -> tuple[bytes, ...]:
+        """The events after the first `after` ones, oldest first."""
+        rows = self._database.rows("SELECT body FROM events WHERE execution = ? AND seq > ? ORDER BY seq", (execution, after))
+        return tuple(row[0] for row in rows)
+
+    def length(self, execution: str) -> int:
+        """How many events there are."""
+        row = self._database.row("SELECT max(seq) FROM events WHERE execution = ?", (execution,))
+        return int(row[0] or 0) if row else 0
+
+    def last_at(self) -> str:
+        """The time of the youngest event of all, ISO 8601; empty if there is none."""
+        row = self._database.row("SELECT max(at) FROM events")
+        return str(row[0] or "") if row else ""
+
+
+def _second_writer(execution: str, expected: int, found: int) -> EnvironmentFault:
+    return EnvironmentFault(
+        f"the journal of {execution} has {found} events where {expected} were expected: a second worker writes to it",
+        hint="end all workers of this repository, then run `git pipeline resume`",
+    )
