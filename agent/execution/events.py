@@ -64,13 +64,14 @@ class RuleEnded(Value, frozen=True, kw_only=True, tag="rule.ended"):
 
 
 class ConditionOverridden(Value, frozen=True, kw_only=True, tag="condition.overridden"):
-    """A person let the stage pass a failed condition."""
+    """A person let the stage pass a failed or pending condition. A stage that had failed by it waits in front of itself again."""
 
     at: datetime
     stage: StageName
     by: str
     reason: str = ""
     tag: str = ""
+    gate: Gate | None = None  # None: the one condition of the stage that has failed or is pending
 
 
 class ActionStarting(Value, frozen=True, kw_only=True, tag="action.starting"):
@@ -118,7 +119,11 @@ class StopRequested(Value, frozen=True, kw_only=True, tag="stop.requested"):
 
 
 class StageRetried(Value, frozen=True, kw_only=True, tag="stage.retried"):
-    """A failed or stopped stage is to run again in the same execution; `automatic` if on_failure asked for it."""
+    """A failed or stopped stage is to run again in the same execution; `automatic` if on_failure asked for it.
+
+    `actions` are those that run again, fixed when it was asked (`standing.run_again`); those that never ran need no mention.
+    Empty in an event made without a plan: all with mode ALL, else those that did not succeed.
+    """
 
     at: datetime
     stage: StageName
@@ -127,6 +132,7 @@ class StageRetried(Value, frozen=True, kw_only=True, tag="stage.retried"):
     automatic: bool = False
     reason: str = ""
     tag: str = ""
+    actions: tuple[ActionName, ...] = ()
 
 
 class RollbackStarted(Value, frozen=True, kw_only=True, tag="rollback.started"):

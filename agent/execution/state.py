@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from agent.execution.events import ApprovalAnswered, Gate, RuleEnded, StopRequested
+from agent.execution.events import ApprovalAnswered, Gate, RollbackStarted, RuleEnded, StopRequested
 from agent.model.ids import ActionName, StageName
 from agent.model.outcome import Outcome, Status
 from agent.model.value import Value
@@ -20,6 +20,11 @@ class ActionState(Value, frozen=True, kw_only=True):
     answers: tuple[ApprovalAnswered, ...] = ()
     former: tuple[Outcome, ...] = ()  # of earlier attempts, oldest first
     retries_used: int = 0  # automatic ones since the stage was last (re)tried
+    rerun: bool = False  # a retry of the stage asked for it: it starts again as attempt + 1 when its turn comes
+
+    @property
+    def is_running(self) -> bool:
+        return self.status is Status.IN_PROGRESS
 
 
 class GateState(Value, frozen=True, kw_only=True):
@@ -28,6 +33,13 @@ class GateState(Value, frozen=True, kw_only=True):
     started: frozenset[int] = frozenset()
     ended: dict[int, RuleEnded] = {}
     overridden_by: str = ""
+    overridden_at: datetime | None = None
+    deadlines: dict[int, datetime] = {}  # of started ones
+
+    @property
+    def pending(self) -> tuple[int, ...]:
+        """Rules that are being evaluated."""
+        return tuple(sorted(self.started - self.ended.keys()))
 
 
 class StageState(Value, frozen=True, kw_only=True):
@@ -42,6 +54,7 @@ class StageState(Value, frozen=True, kw_only=True):
     actions: dict[ActionName, ActionState] = {}
     gates: dict[Gate, GateState] = {}
     automatic_retries: int = 0
+    rollback: RollbackStarted | None = None
 
     @property
     def is_waiting(self) -> bool:
@@ -62,3 +75,4 @@ class ExecutionState(Value, frozen=True, kw_only=True):
     stages: dict[StageName, StageState] = {}
     stop: StopRequested | None = None
     seq: int = 0
+    running_since: datetime | None = None  # the first stage entered since it was started or revived by a retry

@@ -216,3 +216,4 @@ class Plan(Value, frozen=True, kw_only=True):
     timeout: timedelta | None = None
     definition: str = ""  # git tree id of .pipeline/ it was made from
     schema: int = 1
+    rollback: bool = False  # of an execution that is a rollback: it is never rolled back itself
