@@ -52,6 +52,7 @@ class Retention(Section):
     artifacts: timedelta = timedelta(days=30)
     executions: timedelta = timedelta(days=90)
     caches: timedelta = timedelta(days=14)
+    cache_size: int = 10 * 1024**3  # bytes of all caches together; the least recently used go first
 
 
 class Person(Section):
@@ -66,6 +67,7 @@ class Config(Section):
     """The whole file."""
 
     concurrency: Annotated[int, Field(ge=1)] = 4
+    machine_concurrency: Annotated[int, Field(ge=0)] = 0  # actions at once over all repositories of the machine; 0: no limit
     linger: timedelta = timedelta(seconds=20)
     protected: tuple[str, ...] = ()
     docker: Docker = Docker()

@@ -1,9 +1,23 @@
 """The contract of artifact stores. An artifact is a deterministic tar archive, known by the sha256 of its bytes."""
 
+from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+from agent.errors import AgentError
 from agent.model.outcome import ArtifactRecord
+
+
+class ArtifactError(AgentError):
+    """A declared artifact is missing, or an archive or a file that should go into one is unsafe; the message names it."""
+
+
+class Stored(NamedTuple):
+    """An archive as it lies in a store. `at` is when it was last put (UTC)."""
+
+    digest: str
+    size: int
+    at: datetime
 
 
 class ArtifactStore(Protocol):
@@ -17,13 +31,15 @@ class ArtifactStore(Protocol):
 
     def has(self, digest: str) -> bool: ...
 
-    def remove(self, digest: str) -> None: ...
+    def remove(self, digest: str, *, before: datetime | None = None) -> bool:
+        """Remove an archive; with `before` only if it was not put again since. False if nothing was removed."""
 
-    def digests(self) -> tuple[str, ...]: ...
+    def stored(self) -> tuple[Stored, ...]:
+        """All archives, ordered by digest."""
 
 
-class Collected(Protocol):
-    """What `pack.collect` returns beside the record."""
+class Collected(NamedTuple):
+    """What `pack.collect` made: the record, and the archive file that goes into a store."""
 
     record: ArtifactRecord
     archive: Path
