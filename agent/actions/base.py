@@ -6,6 +6,8 @@ from pathlib import Path
 from threading import Event
 from typing import Protocol
 
+from agent.artifacts.base import ArtifactStore
+from agent.artifacts.cache import CacheStore
 from agent.executors.base import Executor, LogSink
 from agent.model.execution import Execution
 from agent.model.outcome import ArtifactRecord, Outcome
@@ -43,7 +45,30 @@ class Context(Protocol):
         """The attempt's control directory."""
 
     def environment(self, attempt: Attempt) -> Mapping[str, str]:
-        """The variables every script gets (DESIGN.md 2.1), but for the paths, which depend on the place."""
+        """Variables that the operator adds for this attempt, stronger than the action's own `env`; none of PIPELINE_*.
+
+        What every script gets (DESIGN.md 2.1) is in `agent.actions.environment`.
+        """
+
+    @property
+    def artifacts(self) -> ArtifactStore:
+        """Where collected archives go."""
+
+    @property
+    def caches(self) -> CacheStore:
+        """Where kept directories come from and go to."""
+
+    def permit(self, attempt: Attempt) -> None:
+        """Raises RefusedError if the operator's configuration does not allow this attempt (runner, image, hosts, network)."""
+
+    def trusted(self, attempt: Attempt) -> bool:
+        """Whether the execution's ref is protected: it alone writes the caches that protected refs read."""
+
+    def layer(self, attempt: Attempt, name: str, lowers: tuple[Path, ...]) -> Path:
+        """A private, writable directory of this attempt that shows `lowers`, of which there is at least one.
+
+        The same name gives the same directory; it goes when the attempt's workspace goes. `Workspaces.create` does it.
+        """
 
 
 class Action(Protocol):

@@ -1,0 +1,16 @@
+import pytest
+
+from agent.actions import table
+from agent.actions.run import RunAction
+
+
+def test_every_built_in_action_can_be_loaded():
+    for name in table.BUILTIN:
+        assert callable(table.load(name).perform)
+    assert isinstance(table.load("run"), RunAction)
+    assert table.load("run") is table.load("run")
+
+
+def test_an_unknown_one():
+    with pytest.raises(KeyError):
+        table.load("nothing")
