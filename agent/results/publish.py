@@ -1,0 +1,129 @@
+"""Writes what an execution leaves in git: the log note first, then the record that speaks of it, then the note for people."""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from agent.errors import EnvironmentFault
+from agent.execution.state import ExecutionState
+from agent.model.execution import Execution
+from agent.model.ids import NOTES, attempt_id
+from agent.model.outcome import Outcome
+from agent.model.plan import Plan
+from agent.model.value import Value
+from agent.results import lognote, note, record
+
+PEOPLE, RECORD, LOG = NOTES
+TOTAL = 64 * 1024**2  # bytes of logs of one execution in its note, shared by its actions
+
+Change = Callable[[bytes | None], bytes | None]
+
+
+class Notes(Protocol):
+    """What a publisher asks of agent.git.notes.Notes."""
+
+    def edit(self, ref: str, changes: Mapping[str, Change], message: str, when: datetime) -> object:
+        """One commit on `ref` with all changes; a change gets the note (None: there is none) and returns the new one."""
+
+    def read(self, ref: str, commit: str) -> bytes | None: ...
+
+
+class Ended(Value, frozen=True):
+    """An attempt that ended, and where it logged."""
+
+    stage: str
+    action: str
+    attempt: int
+    outcome: Outcome
+    log: Path
+
+
+class Publisher:
+    """Publishes executions. Writing the same thing again changes nothing; the commit need not exist any more."""
+
+    def __init__(self, notes: Notes, cap: int, clock: Callable[[], float]) -> None:
+        """`cap`: bytes of one action's log in the note (config.Logs.note); `clock` counts seconds."""
+        self._notes = notes
+        self._cap = cap
+        self._clock = clock
+        self._spent: dict[str, float] = {}
+
+    def publish(self, execution: Execution, plan: Plan, state: ExecutionState, logs: Path, now: datetime) -> None:
+        """Write the notes of this execution as it stands; `logs` is its directory of log files.
+
+        Raises EnvironmentFault if git or the disk refuse; what was not written then is written by the next call.
+        """
+        began = self._clock()
+        try:
+            self._publish(execution, plan, state, logs, now)
+        except OSError as error:
+            raise EnvironmentFault(
+                f"cannot publish {execution.label}: {error}", hint="make room on the disk; what is missing is written later"
+            ) from error
+        spent = self._spent.pop(execution.id, 0.0) + self._clock() - began
+        if not state.status.is_final:
+            self._spent[execution.id] = spent
+
+    def _publish(self, execution: Execution, plan: Plan, state: ExecutionState, logs: Path, now: datetime) -> None:
+        former = record.of(self._notes.read(RECORD, execution.commit), execution.id)
+        known = _known_logs(former) if former else {}
+        fresh = [
+            one
+            for one in _ended(execution, plan, state, logs)
+            if attempt_id(execution.id, one.stage, one.action, one.attempt) not in known and one.log.is_file()
+        ]
+        made = record.make(execution, plan, state, now, timings=self._timings(execution, former))
+        read = [self._read(made, plan, one) for one in fresh]
+        made = record.make(execution, plan, state, now, logs=known | {one.id: log for one, log in read}, timings=made.timings)
+        self._write(made, former, [one for one, _ in read], now)
+
+    def _write(self, made: record.Record, former: record.Record | None, logs: list[lognote.Section], now: datetime) -> None:
+        commit, message = made.commit, f"{made.label}: {made.status}\n\nExecution: {made.id}\n"
+        if any(one.body for one in logs):
+            printed = [one for one in logs if one.body]
+            self._notes.edit(LOG, {commit: lambda old: lognote.merge(old, printed)}, message, now)
+        if former is None or not record.says_the_same(former, made):
+            self._notes.edit(RECORD, {commit: lambda old: record.merge(old, made)}, message, now)
+        # Read inside the change: of two writers the last one has both records.
+        self._notes.edit(PEOPLE, {commit: lambda _: self._render(commit)}, message, now)
+
+    def _render(self, commit: str) -> bytes:
+        return note.render(record.decode(self._notes.read(RECORD, commit) or b"")).encode()
+
+    def _timings(self, execution: Execution, former: record.Record | None) -> dict[str, float]:
+        spent = self._spent.get(execution.id)
+        return {"publish": round(spent, 3)} if spent is not None else (former.timings if former else {})
+
+    def _read(self, made: record.Record, plan: Plan, one: Ended) -> tuple[lognote.Section, record.LogRecord]:
+        cap = min(self._cap, TOTAL // max(1, sum(len(stage.actions) for stage in plan.stages)))
+        where = f"the whole log is on the server, until gc: pipeline/executions/{made.id}/logs/{one.log.name}"
+        body, cut = lognote.shorten(one.log, cap, where)
+        measured = lognote.measure(one.log, one.outcome.log_lines or body.count(b"\n"))
+        section = lognote.section(made, one.stage, one.action, one.attempt, one.outcome.status.value, body)
+        return section, msgspec.structs.replace(measured, cut=cut)
+
+
+def _ended(execution: Execution, plan: Plan, state: ExecutionState, logs: Path) -> Iterator[Ended]:
+    """The attempts that ended, in the order of the plan."""
+    for stage in plan.stages:
+        reached = state.stages[stage.name].actions if stage.name in state.stages else {}
+        for action in stage.actions:
+            if found := reached.get(action.name):
+                latest = (found.outcome,) if found.outcome else ()
+                for number, outcome in enumerate((*found.former, *latest), found.attempt - len(found.former)):
+                    name = attempt_id(execution.id, stage.name, action.name, number)
+                    yield Ended(stage.name, action.name, number, outcome, logs / f"{name}.log")
+
+
+def _known_logs(former: record.Record) -> dict[str, record.LogRecord]:
+    """What a record says of logs: they are published already, and their files may be gone."""
+    return {
+        attempt_id(former.id, stage.name, action.name, attempt.attempt): attempt.log
+        for stage in former.stages
+        for action in stage.actions
+        for attempt in (*action.former, action)
+        if attempt.log and attempt.ended_at
+    }

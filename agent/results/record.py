@@ -1,0 +1,382 @@
+"""The record of an execution: what machines read in `refs/notes/pipeline-record`, one JSON document a line.
+
+A record holds all that the other notes are made of. Readers ignore keys they do not know; what changes its meaning gets a
+new `schema`.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+
+import msgspec
+
+from agent.execution.events import Gate
+from agent.execution.state import ActionState, ExecutionState, GateState, StageState
+from agent.model.execution import Execution, Rollback, TriggerType
+from agent.model.ids import ExecutionId, Oid, PipelineName, RefName, StageName, attempt_id
+from agent.model.outcome import ArtifactRecord, Outcome, Reason, Status, TestSummary
+from agent.model.plan import Approval, Condition, Deploy, Group, Plan, PlannedAction, PlannedStage, Run, Work
+from agent.model.value import Value
+
+SCHEMA = 1
+
+
+class LogRecord(Value, frozen=True, kw_only=True):
+    """What an attempt printed: how much, how many of the bytes the log note leaves out, and the end of it if it failed."""
+
+    lines: int = 0
+    bytes: int = 0
+    cut: int = 0
+    tail: tuple[str, ...] = ()
+
+
+class AttemptRecord(Value, frozen=True, kw_only=True):
+    """One attempt of an action. `timings` are seconds by phase: queue, workspace, image, run, collect."""
+
+    attempt: int = 0
+    status: Status | None = None  # None: not started
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    reason: Reason | None = None
+    message: str = ""
+    exit_code: int | None = None
+    outputs: dict[str, str] = {}
+    artifacts: tuple[ArtifactRecord, ...] = ()
+    tests: TestSummary | None = None
+    image: str = ""
+    resolved: dict[str, str] = {}
+    timings: dict[str, float] = {}
+    log: LogRecord | None = None
+    link: str = ""
+
+
+class AnswerRecord(Value, frozen=True, kw_only=True):
+    """What one person said; `tag` is the object id of the signed tag that says it."""
+
+    at: datetime
+    person: str
+    approved: bool
+    comment: str = ""
+    tag: str = ""
+    fingerprint: str = ""
+
+
+class ApprovalRecord(Value, frozen=True, kw_only=True):
+    """Who is asked, and what they said."""
+
+    groups: tuple[Group, ...] = ()
+    not_author: bool = False
+    message: str = ""
+    url: str = ""
+    deadline: datetime | None = None
+    answers: tuple[AnswerRecord, ...] = ()
+
+
+class ActionRecord(AttemptRecord, frozen=True, kw_only=True):
+    """An action with its latest attempt; those before it stand in `former`, oldest first."""
+
+    name: str
+    kind: str = "run"  # run, approval, deploy, or the name of a provider
+    continue_on_error: bool = False
+    approval: ApprovalRecord | None = None
+    former: tuple[AttemptRecord, ...] = ()
+
+
+class RuleRecord(Value, frozen=True, kw_only=True):
+    """One rule of a condition; `status` None: not evaluated."""
+
+    provider: str
+    name: str = ""
+    status: Status | None = None
+    message: str = ""
+
+
+class ConditionRecord(Value, frozen=True, kw_only=True):
+    """A condition that was looked at. `status` is a word of codepipeline.md 2.7, row "condition"."""
+
+    gate: str
+    status: str
+    overridden_by: str = ""
+    rules: tuple[RuleRecord, ...] = ()
+
+
+class StageRecord(Value, frozen=True, kw_only=True):
+    """A stage. `status` None: not entered; it waits if it was arrived at."""
+
+    name: StageName
+    status: Status | None = None
+    attempt: int = 1
+    arrived_at: datetime | None = None
+    entered_at: datetime | None = None
+    ended_at: datetime | None = None
+    message: str = ""
+    rolled_back_by: int = 0  # the number of the execution that took its place after a failure
+    conditions: tuple[ConditionRecord, ...] = ()
+    actions: tuple[ActionRecord, ...] = ()
+
+
+class Record(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """One execution. `timings` are seconds: publish is what writing the notes took so far."""
+
+    id: ExecutionId  # first, so that lines sort by it
+    schema: int
+    pipeline: PipelineName
+    number: int
+    commit: Oid
+    ref: RefName
+    since: str  # the commit before: what this one is compared with
+    trigger: TriggerType
+    actor: str
+    status: Status
+    message: str
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    written_at: datetime
+    stopped_by: str = ""
+    rollback: Rollback | None = None
+    variables: dict[str, str] = {}
+    definition: str = ""
+    timings: dict[str, float] = {}
+    stages: tuple[StageRecord, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """How people call it: release #42."""
+        return f"{self.pipeline} #{self.number}"
+
+    @property
+    def handle(self) -> str:
+        """How people call it on a command line: release#42."""
+        return f"{self.pipeline}#{self.number}"
+
+
+Logs = Mapping[str, LogRecord]  # by attempt id
+
+
+def make(
+    execution: Execution,
+    plan: Plan,
+    state: ExecutionState,
+    now: datetime,
+    *,
+    logs: Logs | None = None,
+    timings: Mapping[str, float] | None = None,
+) -> Record:
+    """The record of an execution as it stands. `logs` say by attempt id what the log files hold."""
+    return Record(
+        id=execution.id,
+        schema=SCHEMA,
+        pipeline=execution.pipeline,
+        number=execution.number,
+        commit=execution.commit,
+        ref=execution.ref,
+        since=execution.previous,
+        trigger=execution.trigger,
+        actor=execution.actor,
+        status=state.status,
+        message=state.message,
+        created_at=execution.created_at,
+        started_at=state.started_at,
+        ended_at=state.ended_at,
+        written_at=now,
+        stopped_by=state.stop.by if state.stop else "",
+        rollback=execution.rollback,
+        variables={**plan.variables, **execution.variables},
+        definition=plan.definition,
+        timings=dict(timings or {}),
+        stages=tuple(_stage(execution, stage, state.stages.get(stage.name), logs or {}) for stage in plan.stages),
+    )
+
+
+def _stage(execution: Execution, planned: PlannedStage, state: StageState | None, logs: Logs) -> StageRecord:
+    reached = state.actions if state else {}
+    actions = (_action(execution, planned.name, action, reached.get(action.name), logs) for action in planned.actions)
+    if state is None:
+        return StageRecord(name=planned.name, actions=tuple(actions))
+    return StageRecord(
+        name=planned.name,
+        status=state.status,
+        attempt=state.attempt,
+        arrived_at=state.arrived_at,
+        entered_at=state.entered_at,
+        ended_at=state.ended_at,
+        message=state.message,
+        rolled_back_by=state.rollback.number if state.rollback else 0,
+        conditions=tuple(_conditions(planned, state.gates)),
+        actions=tuple(actions),
+    )
+
+
+def _conditions(planned: PlannedStage, gates: Mapping[Gate, GateState]) -> Iterator[ConditionRecord]:
+    conditions = {
+        Gate.BEFORE_ENTRY: planned.before_entry,
+        Gate.ON_SUCCESS: planned.on_success,
+        Gate.ON_FAILURE: planned.on_failure.condition,
+    }
+    for gate, condition in conditions.items():
+        if condition and gate in gates:
+            state = gates[gate]
+            yield ConditionRecord(
+                gate=gate,
+                status=_condition_status(condition, state),
+                overridden_by=state.overridden_by,
+                rules=tuple(_rule(condition, index, state) for index in range(len(condition.rules))),
+            )
+
+
+def _rule(condition: Condition, index: int, state: GateState) -> RuleRecord:
+    rule, ended = condition.rules[index], state.ended.get(index)
+    status = ended.status if ended else (Status.IN_PROGRESS if index in state.started else None)
+    return RuleRecord(provider=rule.provider, name=rule.name, status=status, message=ended.message if ended else "")
+
+
+def _condition_status(condition: Condition, state: GateState) -> str:
+    if state.overridden_by:
+        return "Overridden"
+    if any(ended.errored for ended in state.ended.values()):
+        return "Errored"
+    statuses = {ended.status for ended in state.ended.values()}
+    for status in (Status.FAILED, Status.ABANDONED):
+        if status in statuses:
+            return status.value
+    return Status.SUCCEEDED.value if len(state.ended) == len(condition.rules) else Status.IN_PROGRESS.value
+
+
+def _action(
+    execution: Execution, stage: StageName, planned: PlannedAction, state: ActionState | None, logs: Logs
+) -> ActionRecord:
+    kind = _kind(planned.work)
+    asked = _approval(planned.work, state)
+    named = ActionRecord(name=planned.name, kind=kind, continue_on_error=planned.continue_on_error, approval=asked)
+    if state is None:
+        return named
+
+    def log(attempt: int) -> LogRecord | None:
+        return logs.get(attempt_id(execution.id, stage, planned.name, attempt))
+
+    first = state.attempt - len(state.former)
+    former = tuple(_attempt(outcome, number, log(number)) for number, outcome in enumerate(state.former, first))
+    latest = _attempt(state.outcome, state.attempt, log(state.attempt)) if state.outcome else AttemptRecord()
+    fields = msgspec.structs.asdict(latest) | {
+        "attempt": state.attempt,
+        "status": state.status,
+        "started_at": state.started_at,
+        "ended_at": state.ended_at,
+    }
+    return msgspec.structs.replace(named, former=former, **fields)
+
+
+def _attempt(outcome: Outcome, number: int, log: LogRecord | None) -> AttemptRecord:
+    if log is None and outcome.log_bytes:
+        log = LogRecord(lines=outcome.log_lines, bytes=outcome.log_bytes)
+    if log and outcome.succeeded:
+        log = msgspec.structs.replace(log, tail=())
+    return AttemptRecord(
+        attempt=number,
+        status=outcome.status,
+        ended_at=outcome.ended_at,
+        reason=outcome.reason,
+        message=outcome.message,
+        exit_code=outcome.exit_code,
+        outputs=outcome.outputs,
+        artifacts=outcome.artifacts,
+        tests=outcome.tests,
+        image=outcome.image,
+        resolved=outcome.resolved,
+        timings=outcome.timings,
+        log=log,
+        link=outcome.link,
+    )
+
+
+def _kind(work: Work) -> str:
+    match work:
+        case Run():
+            return "run"
+        case Approval():
+            return "approval"
+        case Deploy():
+            return "deploy"
+        case _:
+            return work.provider
+
+
+def _approval(work: Work, state: ActionState | None) -> ApprovalRecord | None:
+    if not isinstance(work, Approval):
+        return None
+    return ApprovalRecord(
+        groups=work.groups,
+        not_author=work.not_author,
+        message=work.message,
+        url=work.url,
+        deadline=state.deadline if state else None,
+        answers=tuple(
+            AnswerRecord(
+                at=answer.at,
+                person=answer.person,
+                approved=answer.approved,
+                comment=answer.comment,
+                tag=answer.tag,
+                fingerprint=answer.fingerprint,
+            )
+            for answer in (state.answers if state else ())
+        ),
+    )
+
+
+class _Line(Value, frozen=True, kw_only=True):
+    id: str = ""
+
+
+def encode(record: Record) -> bytes:
+    """One line of JSON, without its newline."""
+    return msgspec.json.encode(record)
+
+
+def decode(note: bytes) -> tuple[Record, ...]:
+    """The records of a note, in its order. A line that is no record of a schema we know is passed over."""
+    return tuple(record for line in note.splitlines() if (record := _decode(line)) and record.schema == SCHEMA)
+
+
+def _decode(line: bytes) -> Record | None:
+    try:
+        return msgspec.json.decode(line, type=Record)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def merge(old: bytes | None, record: Record) -> bytes:
+    """The note with this record in it, in the place of its former version. Every other line stays byte for byte.
+
+    Records stand in the order of their creation; a line we cannot read stays behind the one it follows.
+    """
+    lines = [(key, line) for key, line in _keyed((old or b"").split(b"\n")) if key != record.id]
+    lines.append((record.id, encode(record)))
+    return b"".join(line + b"\n" for _, line in sorted(lines, key=lambda entry: entry[0]))
+
+
+def _keyed(lines: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
+    key = ""
+    for line in lines:
+        if line:
+            own = line_id(line)
+            key = own or key
+            yield key, line
+
+
+def line_id(line: bytes) -> str:
+    """The execution id that a line of a note carries; empty if it is not ours."""
+    try:
+        return msgspec.json.decode(line, type=_Line).id
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
+
+
+def of(note: bytes | None, execution: str) -> Record | None:
+    """The record of one execution in a note."""
+    return next((record for record in decode(note or b"") if record.id == execution), None)
+
+
+def says_the_same(one: Record, other: Record) -> bool:
+    """True if two records differ in nothing but when and how fast they were written."""
+    return msgspec.structs.replace(one, written_at=other.written_at, timings=other.timings) == other

@@ -1,0 +1,76 @@
+"""The command itself: verbs, errors, exit codes."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agent.cli.main import VERBS, run
+
+ROOT = Path(__file__).parents[2]
+
+
+def called(*args: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "agent", *args],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_help_names_every_verb_and_loads_none(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["-h"]) == 0
+    out = capfd.readouterr().out
+    assert all(f"  {verb} " in out for verb in VERBS)
+
+
+@pytest.mark.parametrize("verb", ["status", "log"])
+def test_a_verb_explains_itself(verb: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run([verb, "-h"]) == 0
+    assert capfd.readouterr().out.startswith(f"Usage: git pipeline {verb} [OPTIONS]")
+
+
+def test_an_unknown_verb_is_wrong_usage(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["frobnicate"]) == 2
+    assert "No such command 'frobnicate'" in capfd.readouterr().err
+
+
+def test_an_error_is_two_lines_without_a_traceback(tmp_path: Path) -> None:
+    done = called("status", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["git pipeline", "hint"]
+
+
+def test_the_directory_to_start_in(tmp_path: Path) -> None:
+    (tmp_path / "clone").mkdir()
+    subprocess.run(["git", "init", "-q", str(tmp_path / "clone")], check=True)
+    assert "there are no results of git-pipeline here yet" in called("-C", "clone", "status", cwd=tmp_path).stderr
+
+
+def test_git_that_is_not_installed_is_a_fault_of_the_surroundings(tmp_path: Path) -> None:
+    done = called("status", cwd=tmp_path, PATH=str(tmp_path))
+    assert (done.returncode, done.stderr) == (
+        3,
+        "git pipeline: cannot run git: No such file or directory\nhint: install git, or mend the PATH\n",
+    )
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    ours, theirs = os.pipe()
+    os.close(ours)
+    done = subprocess.run(
+        [sys.executable, "-u", "-m", "agent", "-h"],
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    os.close(theirs)
+    assert b"Traceback" not in done.stderr
+    assert b"bug" not in done.stderr
