@@ -117,9 +117,10 @@ def admit(
     left = [place for place in waiting if place.execution not in gone]
     heads = [place for place in _heads(left, outdated) if place.rollback or (place.pipeline, place.stage) not in closed]
     taken = {key for place in present if place.held for key in place.keys}
-    entering = list(_enter(heads, taken))
-    giving_way = _give_way(heads, [place for place in present if place.held and place.patient and not place.rollback])
-    return (*gone.values(), *entering, *giving_way)
+    patient = [place for place in present if place.held and place.patient and not place.rollback]
+    giving_way = {decision.execution: decision for decision in _give_way(heads, patient)}
+    entering = _enter([place for place in heads if place.execution not in giving_way], taken)
+    return (*gone.values(), *giving_way.values(), *entering)
 
 
 def _superseded(waiting: Sequence[Place], outdated: Collection[tuple[ExecutionId, StageName]]) -> Iterator[Supersede]:

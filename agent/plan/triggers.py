@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from agent.model.push import RefUpdate
 from agent.model.trigger import Entry, Patterns, PushTrigger
-from agent.plan.patterns import listed, matches, refusal
+from agent.plan.patterns import first_match, listed, refusal
 
 SKIP = re.compile(r"\[(?:skip ci|ci skip|skip pipeline)\]", re.IGNORECASE)
 
@@ -108,9 +108,8 @@ def _judge_paths(patterns: Patterns, paths: tuple[str, ...] | None) -> tuple[boo
         return True, "what changed cannot be told, so every path counts as changed"
     if not paths:
         return False, "no file changed"
-    for path in paths:
-        if matches(patterns, path):
-            return True, f"{path} changed"
+    if found := first_match(patterns, paths):
+        return True, f"{found} changed"
     if len(paths) == 1:
         return False, f"the one changed file, {paths[0]}, {refusal(patterns, paths[0])}"
     return False, f"none of the {len(paths)} changed files passes ({_filter(patterns)}): {listed(paths, 3)}"

@@ -9,7 +9,7 @@ from agent.execution.modes import Enter, Place, Supersede, admit
 from agent.model.ids import ExecutionId, PipelineName, StageName
 from agent.model.outcome import Status
 from agent.model.plan import Mode, PlannedStage
-from tests.support.playing import BROKEN, OK, START, World, action, approval, plan, stage, started, statuses
+from tests.support.playing import BROKEN, START, World, approval, end_all, plan, stage, started, statuses
 
 
 def place(number: int, **fields) -> Place:
@@ -93,6 +93,16 @@ TABLE = [
         {"closed": {("release", "s")}},
         [],
     ),
+    (
+        "and then enters nothing else",
+        [
+            place(1, held=True, idle=False, patient=True),
+            place(1, stage=StageName("t"), idle=False),
+            place(2),
+        ],
+        {},
+        ["x1 gives way to x2"],
+    ),
     ("nor to an older one", [place(3, held=True, idle=False, patient=True), place(2)], {}, []),
 ]  # fmt: skip
 
@@ -101,11 +111,6 @@ TABLE = [
 def test_admission(places: list[Place], fields: dict, expected: list[str]):
     assert said(*places, **fields) == expected
     assert sorted(said(*reversed(places), **fields)) == sorted(expected), "the order of asking does not matter"
-
-
-def end_all(world: World) -> None:
-    while world.working:
-        world.finish(next(iter(world.working)), OK)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +153,7 @@ def gate(*actions, **fields) -> PlannedStage:
 
 def test_a_newer_execution_takes_the_place_of_a_waiting_approval():
     world = World()
-    made = plan(stage("build", "a"), gate(), stage("deploy", action("b")))
+    made = plan(stage("build", "a"), gate(), stage("deploy", "b"))
     first = world.push(made)
     world.end(first, "build", "a")
     second = world.push(made)

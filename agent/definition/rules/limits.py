@@ -1,0 +1,67 @@
+"""How much a pipeline may be (GP501 to GP505; codepipeline.md 6)."""
+
+from collections.abc import Iterator
+
+from agent.definition.diagnostics import Diagnostic
+from agent.definition.document import Condition
+from agent.definition.matrix import MAX_LEGS, too_large
+from agent.definition.reading import Reading
+
+STAGES = 50
+ACTIONS_OF_STAGE = 50
+ACTIONS_OF_PIPELINE = 1000
+RULES = 5
+
+
+def stages(reading: Reading) -> Iterator[Diagnostic]:
+    """GP501: at most 50 stages."""
+    count = len(reading.pipeline.stages)
+    if count > STAGES:
+        message = f"a pipeline has at most {STAGES} stages; this one has {count}"
+        yield reading.at("GP501", ("stages", STAGES), message, "divide it into several pipelines")
+
+
+def actions_of_stage(reading: Reading) -> Iterator[Diagnostic]:
+    """GP502: at most 50 actions in a stage, each leg of a matrix counted."""
+    for at, stage in enumerate(reading.pipeline.stages[:STAGES]):
+        count = 0
+        for index in range(len(stage.actions)):
+            legs = len(reading.legs[at, index])
+            if count <= ACTIONS_OF_STAGE < count + legs:
+                total = sum(len(reading.legs[at, one]) for one in range(len(stage.actions)))
+                message = f"a stage has at most {ACTIONS_OF_STAGE} actions, with those of a matrix; '{stage.name}' has {total}"
+                yield reading.at("GP502", ("stages", at, "actions", index), message, "divide it into several stages")
+            count += legs
+
+
+def actions_of_pipeline(reading: Reading) -> Iterator[Diagnostic]:
+    """GP503: at most 1,000 actions are written in a pipeline; those of a matrix count once."""
+    count = len(reading.actions)
+    if count > ACTIONS_OF_PIPELINE:
+        message = f"a pipeline has at most {ACTIONS_OF_PIPELINE:,} actions; this one has {count:,}"
+        place = reading.actions[ACTIONS_OF_PIPELINE]
+        yield reading.at("GP503", place.loc, message, "divide it into several pipelines")
+
+
+def matrices(reading: Reading) -> Iterator[Diagnostic]:
+    """GP504: a matrix has at least one combination, and not more than can ever run."""
+    for placed in reading.actions:
+        if placed.action.matrix is None:
+            continue
+        loc = (*placed.loc, "matrix")
+        if too_large(placed.action.matrix):
+            message = f"the matrix of '{placed.action.name}' has more than {MAX_LEGS} combinations"
+            yield reading.at("GP504", loc, message, f"a stage has at most {ACTIONS_OF_STAGE} actions", on_key=True)
+        elif not reading.legs[placed.spot]:
+            message = f"the matrix of '{placed.action.name}' has no combination left"
+            yield reading.at("GP504", loc, message, "give it values, or exclude less", on_key=True)
+
+
+def rules(reading: Reading) -> Iterator[Diagnostic]:
+    """GP505: at most five rules in a condition."""
+    for at, stage in enumerate(reading.pipeline.stages):
+        for gate in ("before_entry", "on_success", "on_failure"):
+            condition: Condition | None = getattr(stage.conditions, gate)
+            if condition and len(condition.rules) > RULES:
+                message = f"a condition has at most {RULES} rules; this one has {len(condition.rules)}"
+                yield reading.at("GP505", ("stages", at, "conditions", gate, "rules", RULES), message)

@@ -1,0 +1,34 @@
+"""The part of pre-receive that a push with pipeline files needs: judge them, and record the push as pending."""
+
+from agent.errors import AgentError
+from agent.git.command import Git
+from agent.git.history import with_bases
+from agent.hooks import stage
+from agent.model.push import Push
+from agent.state.database import Database, open_database
+from agent.worker.admission import objection
+from agent.worker.intake import Intake
+from agent.worker.judge import judge
+
+
+def judge_and_record(git: Git, push: Push, process: str, *, quiet: bool) -> str:
+    """Why the push is refused; empty if it is not, and then it is recorded.
+
+    What is wrong is told even where there is no database. Raises the fault of the database after that, or whatever else fails.
+    """
+    database, fault = _open(git.git_dir)
+    push = push._replace(received_at=stage.now().isoformat(), updates=with_bases(git, push.updates))
+    if not quiet and (refused := judge(git, database, push.updates) or objection(git, database, push)):
+        return refused
+    if fault:
+        raise fault
+    if database:
+        Intake(git, database, stage.now).record(push, process, quiet=quiet)
+    return ""
+
+
+def _open(git_dir: str) -> tuple[Database | None, Exception | None]:
+    try:
+        return open_database(stage.state_path(git_dir)), None
+    except (AgentError, OSError) as error:
+        return None, error

@@ -1,0 +1,107 @@
+"""The worker's process: `python -I -m agent.worker REPOSITORY [WAKE-FD LOCK-FD]`. One per repository, an flock says so.
+
+Started by a hook or a command when there is work and nobody listens; ends when nothing is left to wait for. While only people
+or the clock can make it go on it is replaced by `idle.py`, with the lock and the bell held all the time.
+"""
+
+import fcntl
+import os
+import select
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Thread
+
+from agent.errors import AgentError
+from agent.log import Log
+from agent.worker import wake
+from agent.worker.messages import Ring
+from agent.worker.wiring import Worker, clock
+
+PATIENCE = 10.0  # seconds to wait for the lock of a worker that is just leaving
+LEAVING = 0.05  # seconds between two tries
+
+
+def main(arguments: list[str]) -> int:
+    """Run until there is nothing left to do; 0, or 1 if the repository cannot be worked on."""
+    repository = Path(arguments[0]).resolve()
+    home = str(repository / "pipeline")
+    lock, bell = (int(arguments[2]), int(arguments[1])) if len(arguments) == 3 else (_lock(home), -1)
+    if lock < 0:
+        return 0  # somebody else works, and listens
+    try:
+        return _work(repository, home, lock, bell)
+    except AgentError as error:
+        Log(sys.stderr, clock).fault("the worker cannot work", error)
+        return 1
+
+
+def _work(repository: Path, home: str, lock: int, bell: int) -> int:
+    bell = bell if bell >= 0 else wake.listen(home)
+    worker = Worker(repository, os.environ)
+    if _is_dirty(lock):
+        worker.recover()
+    _mark(lock, f"{os.getpid()}\n")
+    Thread(target=_listen, args=(worker, bell), name="bell", daemon=True).start()
+    while True:
+        rest = worker.loop.run()
+        if rest:
+            _idle(repository, rest, bell, lock)
+        os.close(bell)  # from here on whoever asks starts a worker of their own, which waits for the lock
+        if not worker.loop.is_needed():
+            _mark(lock, "")
+            return 0
+        bell = wake.listen(home)
+        Thread(target=_listen, args=(worker, bell), name="bell", daemon=True).start()
+
+
+def _lock(home: str) -> int:
+    """Take the lock; -1 if a worker holds it and listens, as then it will see whatever there is to see."""
+    file = os.open(f"{home}/worker.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    give_up = time.monotonic() + PATIENCE
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if wake.ring(home) or time.monotonic() > give_up:
+                os.close(file)
+                return -1
+            time.sleep(LEAVING)
+        else:
+            return file
+
+
+def _listen(worker: Worker, bell: int) -> None:
+    """Hand every ring on to the loop."""
+    while True:
+        try:
+            select.select([bell], [], [])
+            wake.drain(bell)
+        except (OSError, ValueError):
+            return  # closed
+        worker.loop.post(Ring())
+
+
+def _idle(repository: Path, until: datetime, bell: int, lock: int) -> None:
+    """Become the small process that only waits; does not return."""
+    seconds = max(0.0, (until - datetime.now(UTC)).total_seconds())
+    for descriptor in (bell, lock):
+        os.set_inheritable(descriptor, True)
+    _mark(lock, "")
+    argv = [sys.executable, "-I", "-m", "agent.worker.idle", str(repository), str(seconds), str(bell), str(lock)]
+    os.execv(sys.executable, argv)
+
+
+def _is_dirty(lock: int) -> bool:
+    """Whether the former worker did not leave in peace: its process id still stands in the file."""
+    return bool(os.pread(lock, 32, 0).strip())
+
+
+def _mark(lock: int, text: str) -> None:
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, text.encode(), 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

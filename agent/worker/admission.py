@@ -1,0 +1,134 @@
+"""Which pipelines a push starts, with which variables, and what the pusher should know about those it does not start."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from agent.errors import UsageError
+from agent.git.command import Git
+from agent.git.history import Commit, changed_paths, commits
+from agent.git.tree import definition_trees
+from agent.model.push import Push, RefUpdate
+from agent.model.trigger import Entry
+from agent.plan.parameters import check, share
+from agent.plan.triggers import SKIP, Match, NoMatch, decide
+from agent.state.database import Database
+from agent.worker.judge import entries, verdict
+
+
+class Start(NamedTuple):
+    """An execution to be: `commit` is what the ref points at, past any tag object."""
+
+    pipeline: str
+    commit: str
+    update: RefUpdate
+    variables: dict[str, str]
+
+
+class Matched(NamedTuple):
+    """A pipeline that an update starts."""
+
+    entry: Entry
+    update: RefUpdate
+
+
+def starts(git: Git, database: Database | None, push: Push) -> tuple[tuple[Start, ...], tuple[str, ...]]:
+    """All executions that a push starts, in the order of its updates, and lines for the pusher about those it does not.
+
+    Raises EnvironmentFault if git or the database fails.
+    """
+    found, lines, read = matched(git, database, push)
+    started = []
+    for entry, update in found:
+        declared = {variable.name for variable in entry.variables}
+        try:
+            variables = check(entry, [given for given in push.options.variables if given[0] in declared])
+            started.append(Start(entry.pipeline, read.id(update), update, variables))
+        except UsageError as error:
+            lines.append(f"{entry.pipeline} is not started: {error}")
+    return tuple(started), tuple(lines)
+
+
+def objection(git: Git, database: Database | None, push: Push) -> str:
+    """What is wrong with the variables that a push gives, judged before it is accepted; empty if nothing is."""
+    if not push.options.variables or push.options.skip:
+        return ""
+    found, _, _ = matched(git, database, push)
+    by_name = {entry: None for entry, _ in found}
+    try:
+        share(list(by_name), push.options.variables)
+    except UsageError as error:
+        return str(error)
+    return ""
+
+
+def matched(git: Git, database: Database | None, push: Push) -> tuple[list[Matched], list[str], "_Commits"]:
+    """The pipelines that match, one or several for each update, and lines about those that were kept from it."""
+    updates = [update for update in push.updates if (update.branch or update.tag) and not update.is_deletion]
+    read = _Commits(git, updates)
+    found: list[Matched] = []
+    lines: dict[str, None] = {}
+    judged: dict[str, tuple[Entry, ...]] = {}
+    broken = "nothing is started for {}: its pipeline files are wrong (git pipeline check)"
+    for update, tree in _with_definitions(git, updates):
+        if tree not in judged:
+            known = verdict(git, database, tree)
+            judged[tree] = entries(known)
+            if not known.ok:
+                lines[broken.format(update.branch or update.tag)] = None
+        paths = _Paths(git, update)
+        for entry in judged[tree]:
+            decision = decide(entry, update, paths.changed, lambda: read.message(update), skip=push.options.skip)  # noqa: B023
+            if isinstance(decision, Match):
+                found.append(Matched(entry, update))
+            elif line := _kept_from(entry, push, decision):
+                lines[line] = None
+    return found, list(lines), read
+
+
+def _with_definitions(git: Git, updates: Iterable[RefUpdate]) -> list[tuple[RefUpdate, str]]:
+    asked = list(updates)
+    trees = definition_trees(git, [update.new for update in asked]) if asked else {}
+    return [(update, tree) for update in asked if (tree := trees.get(update.new))]
+
+
+def _kept_from(entry: Entry, push: Push, decision: NoMatch) -> str:
+    """A line only where the pusher asked for it: that a trigger does not match is the usual case, and silent."""
+    if push.options.skip and entry.pushes:
+        return "nothing is started, as the push asks to skip"
+    asked = [reason for reason in decision.reasons if SKIP.search(reason)]
+    return f"{entry.pipeline} is not started: {asked[0]}" if asked else ""
+
+
+class _Paths:
+    """The changed paths of one update, asked for once for all pipelines."""
+
+    def __init__(self, git: Git, update: RefUpdate) -> None:
+        self._git = git
+        self._update = update
+        self._asked = False
+        self._paths: tuple[str, ...] | None = None
+
+    def changed(self) -> tuple[str, ...] | None:
+        if not self._asked:
+            self._asked, self._paths = True, changed_paths(self._git, self._update)
+        return self._paths
+
+
+class _Commits:
+    """The commits that a push brings, read all at once when the first is asked for."""
+
+    def __init__(self, git: Git, updates: Iterable[RefUpdate]) -> None:
+        self._git = git
+        self._names = [update.new for update in updates]
+        self._found: dict[str, Commit] = {}
+
+    def id(self, update: RefUpdate) -> str:
+        return self._get(update).id
+
+    def message(self, update: RefUpdate) -> str:
+        return self._get(update).message
+
+    def _get(self, update: RefUpdate) -> Commit:
+        if not self._found:
+            self._found = commits(self._git, self._names)
+        return self._found[update.new]  # there, as it has a tree with pipelines

@@ -1,0 +1,113 @@
+"""The verdict on the pipeline files that a push brings. A `.pipeline/` tree is read once; then its verdict stands in the state.
+
+The hooks import this. What reads YAML is imported only for a tree that nobody has judged before.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+from agent.errors import DefinitionError
+from agent.git.command import Git
+from agent.git.tree import definition_trees
+from agent.model.push import RefUpdate
+from agent.model.trigger import Entry, Patterns, PushTrigger, ScheduleTrigger, Variable
+from agent.state.database import Database
+from agent.state.verdicts import Verdict, Verdicts
+
+_READERS = ("model", "definition", "definition/rules", "graph", "plan")  # the packages that a verdict depends on
+_SHOWN = 5  # broken trees of one push that are explained in full
+
+
+def judge(git: Git, database: Database | None, updates: Iterable[RefUpdate]) -> str:
+    """Why a push cannot be accepted: every mistake in every pipeline file it brings; empty if there is none.
+
+    Without a database nothing is cached. Raises EnvironmentFault if git or the database fails.
+    """
+    moved = [update for update in updates if (update.branch or update.tag) and not update.is_deletion]
+    trees = definition_trees(git, [update.new for update in moved])
+    refs: dict[str, list[str]] = {}
+    for update in moved:
+        if tree := trees.get(update.new):
+            refs.setdefault(tree, []).append(update.branch or update.tag)
+    broken = {tree: found.body for tree in refs if not (found := verdict(git, database, tree)).ok}
+    parts = [f"the pipeline files of {_listed(refs[tree])} are wrong:\n{text}" for tree, text in list(broken.items())[:_SHOWN]]
+    if len(broken) > _SHOWN:
+        parts.append(f"and those of {len(broken) - _SHOWN} more commits")
+    return "\n\n".join(parts)
+
+
+def verdict(git: Git, database: Database | None, tree: str) -> Verdict:
+    """What is known of a `.pipeline/` tree, or found out now. Raises EnvironmentFault if git or the database fails."""
+    if database is None:
+        return _read(git, tree)
+    verdicts = Verdicts(database)
+    key = f"{tree}:{version()}"
+    found = verdicts.get(key)
+    if found is None:
+        found = _read(git, tree)
+        verdicts.put(key, found)
+    return found
+
+
+def entries(found: Verdict) -> tuple[Entry, ...]:
+    """What a sound tree means for triggers; nothing if it is broken."""
+    return tuple(_entry(fields) for fields in json.loads(found.body)) if found.ok else ()
+
+
+def _read(git: Git, tree: str) -> Verdict:
+    _find_packages()
+    from agent.definition.load import load  # 60 ms of YAML and pydantic
+    from agent.git.tree import DefinitionTree
+
+    try:
+        found = load(DefinitionTree(git, tree)).entries
+    except DefinitionError as error:
+        return Verdict(False, str(error))
+    return Verdict(True, json.dumps(found))
+
+
+def _find_packages() -> None:
+    """The shims start Python without site-packages (-S), which saves every push milliseconds; YAML and pydantic are there."""
+    if "site" not in sys.modules:
+        import site
+
+        site.main()
+
+
+def _entry(fields: list[Any]) -> Entry:
+    pipeline, mode, pushes, schedules, variables = fields
+    return Entry(
+        pipeline,
+        mode,
+        tuple(PushTrigger(*(None if part is None else _patterns(part) for part in push)) for push in pushes),
+        tuple(ScheduleTrigger(*schedule) for schedule in schedules),
+        tuple(Variable(name, default, text, tuple(choices)) for name, default, text, choices in variables),
+    )
+
+
+def _patterns(part: list[list[str]]) -> Patterns:
+    include, exclude = part
+    return Patterns(tuple(include), tuple(exclude))
+
+
+@cache
+def version() -> str:
+    """Names the code that judges, by its files: another version of it judges anew."""
+    import agent
+
+    root = os.path.dirname(agent.__file__)  # noqa: PTH120 - pathlib costs a push milliseconds
+    newest, size = 0, 0
+    for package in _READERS:
+        with os.scandir(f"{root}/{package}") as files:
+            for file in files:
+                if file.name.endswith(".py"):
+                    newest, size = max(newest, file.stat().st_mtime_ns), size + file.stat().st_size
+    return f"{newest:x}.{size:x}"
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

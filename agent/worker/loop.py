@@ -1,0 +1,267 @@
+"""The worker's loop: take in, decide, journal, hand out, wait. The one thread that decides, and the only hand on the journals.
+
+    messages (facts from the pool, rings of the bell) -> journal -> fold -> decide -> journal -> pool
+
+Nothing here is remembered that a new worker would not find again: what was announced and has not ended is performed again by an
+action that re-attaches, and everything else is decided anew from the journals.
+"""
+
+import queue
+from collections import deque
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+
+from agent.errors import EnvironmentFault
+from agent.execution.commands import CancelAction, Command, EvaluateRule, PrepareAction, Record, StartAction, StartRollback
+from agent.execution.decide import decide, wake_at
+from agent.execution.events import ActionStarting, Event
+from agent.model.ids import ExecutionId
+from agent.worker.messages import Fact, Message, Published, Ring
+from agent.worker.parts import Parts
+from agent.worker.running import Running
+
+RETRY = timedelta(seconds=5)  # after a fault of the disk, until it is tried again
+LOOK = timedelta(seconds=1)  # while the pool or the publishing is busy with what tells nobody when it ends
+SOON = timedelta(seconds=60)  # what happens by itself within this time is waited for in this process
+
+
+class Loop:
+    """Runs the executions of one repository until there is nothing left to do but to wait."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._facts: deque[Fact] = deque()
+        self._running: dict[ExecutionId, Running] = {}
+        self._dirty: set[ExecutionId] = set()
+        self._wanted: dict[str, tuple[Running, StartAction]] = {}
+        self._prepared: set[str] = set()
+        self._faults = 0
+
+    def post(self, message: Message) -> None:
+        """Tell the loop something; from any thread."""
+        self._messages.put(message)
+
+    def run(self) -> datetime | None:
+        """Work until nothing has happened for the configured time and only people or the clock can make it go on.
+
+        Returns when to look again, None if nothing is waited for by the clock. Raises nothing for faults of the
+        disk or the database: it says so in the log and tries again.
+        """
+        self.post(Ring())
+        quiet_since = self._parts.clock()
+        while True:
+            if self._next(self._pause(quiet_since)):
+                quiet_since = self._parts.clock()
+            now = self._parts.clock()
+            rest = self._rest()
+            if self._is_quiet() and now - quiet_since >= self._parts.linger and not (rest and rest - now < SOON):
+                return rest
+
+    def is_needed(self) -> bool:
+        """Whether the database holds something that this loop has not seen, which came while it was leaving."""
+        parts = self._parts
+        return any(row.id not in self._running for row in parts.queue.active()) or parts.has_news()
+
+    # --- one turn -----------------------------------------------------------------------------------------------------
+
+    def _next(self, timeout: float) -> bool:
+        """Wait for messages, take all there are, and act on them; False if none came."""
+        batch = self._receive(timeout)
+        try:
+            self._take(batch)
+            self._go_on()
+            self._faults = 0
+        except EnvironmentFault as fault:
+            self._faults += 1
+            self._parts.log.fault("the state cannot be written; trying again", fault)
+        return bool(batch)
+
+    def _receive(self, timeout: float) -> list[Message]:
+        batch: list[Message] = []
+        try:
+            batch.append(self._messages.get(timeout=timeout))
+            while True:
+                batch.append(self._messages.get_nowait())
+        except queue.Empty:
+            return batch
+
+    def _take(self, batch: Iterable[Message]) -> None:
+        rung = False
+        for message in batch:
+            match message:
+                case Fact():
+                    self._facts.append(message)
+                case Published():
+                    self._published(message)
+                case Ring():
+                    rung = True
+        if rung or self._faults:
+            self._take_in()
+        while self._facts:
+            fact = self._facts[0]
+            if running := self._running.get(fact.execution):
+                self._record(running, [fact.event])
+            self._facts.popleft()  # only now: a journal that cannot be written keeps the fact
+
+    def _take_in(self) -> None:
+        self._parts.intake()
+        for row in self._parts.queue.active():
+            if row.id not in self._running:
+                self._adopt(ExecutionId(row.id))
+        for execution, events in self._parts.requests(self._find):
+            self._record(execution, events)
+
+    def _adopt(self, execution: ExecutionId) -> Running:
+        running = self._parts.start(execution)
+        self._running[execution] = running
+        self._changed(running, ())
+        if not running.state.started_at and not running.is_over:
+            self._record(running, self._parts.first_events(running))
+        for stage, action, attempt in running.attempts():
+            self._perform(running, stage, action, attempt, resumed=True)
+        return running
+
+    def _find(self, execution: ExecutionId) -> Running:
+        return self._running.get(execution) or self._adopt(execution)
+
+    def _go_on(self) -> None:
+        """Decide, admit and start until nothing more follows."""
+        now = self._parts.clock()
+        self._dirty.update(one.execution.id for one in self._running.values() if one.wake_at and one.wake_at <= now)
+        while self._dirty:
+            while self._dirty:
+                self._decide(self._running[self._dirty.pop()])
+            for running, events in self._parts.traffic.admit(self._running, self._parts.clock()):
+                self._record(running, events)
+            self._start_wanted()
+        self._let_followers_go()
+
+    def _decide(self, running: Running) -> None:
+        commands: tuple[Command, ...] = ()
+        while not running.is_over:
+            now = self._parts.clock()
+            commands = decide(running.plan, running.state, now)
+            records = [command.event for command in commands if isinstance(command, Record)]
+            if not records:
+                break
+            self._record(running, records)
+        running.wake_at = None if running.is_over else wake_at(running.plan, running.state, self._parts.clock())
+        self._dirty.discard(running.execution.id)
+        for command in () if running.is_over else commands:
+            self._carry_out(running, command)
+
+    def _carry_out(self, running: Running, command: Command) -> None:
+        match command:
+            case StartAction(stage=stage, action=action, attempt=attempt):
+                self._wanted.setdefault(running.attempt_id(stage, action, attempt), (running, command))
+            case PrepareAction(stage=stage, action=action, attempt=attempt):
+                name = running.attempt_id(stage, action, attempt)
+                if name not in self._prepared:
+                    self._prepared.add(name)
+                    self._parts.performer.prepare(running, stage, action, attempt)
+            case CancelAction(stage=stage, action=action, attempt=attempt):
+                self._parts.pool.stop(running.attempt_id(stage, action, attempt))
+            case EvaluateRule():
+                self._record(running, self._parts.rules.evaluate(running, command, self.post))
+                running.wake_at = _earlier(running.wake_at, self._parts.rules.retry_at(running.execution.id))
+            case StartRollback(stage=stage):
+                self._record(running, self._parts.rollbacks.start(running, stage))
+                self.post(Ring())
+            case Record():
+                pass  # was journalled before
+
+    def _start_wanted(self) -> None:
+        """Start as many attempts as there are places, oldest wish first: journal all intents, then act."""
+        free = self._parts.pool.free
+        for name in [name for name, (one, start) in self._wanted.items() if not _is_wanted(one, start)]:
+            del self._wanted[name]
+        chosen = list(self._wanted)[: max(0, free)]
+        for name in chosen:
+            running, start = self._wanted.pop(name)
+            now = self._parts.clock()
+            deadline = now + running.action(start.stage, start.action).timeout
+            intent = ActionStarting(at=now, stage=start.stage, action=start.action, attempt=start.attempt, deadline=deadline)
+            self._record(running, [intent])
+            self._prepared.discard(name)
+            self._perform(running, start.stage, start.action, start.attempt, resumed=False)
+
+    def _perform(self, running: Running, stage: str, action: str, attempt: int, *, resumed: bool) -> None:
+        work = self._parts.performer.work(running, stage, action, attempt, resumed=resumed)
+        execution = running.execution.id
+        self._parts.pool.start(
+            running.attempt_id(stage, action, attempt), work, lambda event: self.post(Fact(execution=execution, event=event))
+        )
+
+    # --- what follows from events -------------------------------------------------------------------------------------
+
+    def _record(self, running: Running, events: Iterable[Event]) -> None:
+        batch = tuple(events)
+        if batch:
+            running.record(batch)
+            self._changed(running, batch)
+
+    def _changed(self, running: Running, events: tuple[Event, ...]) -> None:
+        self._dirty.add(running.execution.id)
+        self._parts.after(running, events)
+
+    def _published(self, message: Published) -> None:
+        running = self._running.get(message.execution)
+        if message.fault:
+            self._parts.log.fault("the notes cannot be written; trying again", message.fault, execution=message.execution)
+            if running:
+                self._parts.pool.later_in(RETRY.total_seconds(), lambda: self._parts.publish(running))
+            return
+        self._parts.queue.mark_published(message.execution, message.seq)
+        if running and running.is_over and running.state.seq == message.seq:
+            del self._running[message.execution]
+            self._parts.finish(running)
+
+    def _let_followers_go(self) -> None:
+        """Followers need not stay while an execution waits for people, or for others that do."""
+        for running in self._running.values():
+            busy = any(self._parts.pool.is_running(running.attempt_id(*attempt)) for attempt in running.attempts())
+            waits = running.asks_people or (self._parts.pool.is_quiet and not running.wake_at)
+            wanted = any(one is running for one, _ in self._wanted.values())
+            if waits and not busy and not wanted and not running.is_over and running.left_at != running.state.seq:
+                running.left_at = running.state.seq
+                self._parts.feeds(running.execution.id).leave()
+
+    # --- waiting ------------------------------------------------------------------------------------------------------
+
+    def _is_quiet(self) -> bool:
+        parts = self._parts
+        return parts.pool.is_quiet and parts.publishing.is_idle and not self._wanted and not self._facts and not self._faults
+
+    def _rest(self) -> datetime | None:
+        """The next time at which something happens by itself."""
+        times = [running.wake_at for running in self._running.values()] + [self._parts.next_look()]
+        return min((time for time in times if time), default=None)
+
+    def _pause(self, quiet_since: datetime) -> float:
+        """Seconds to wait for a message, at most."""
+        now = self._parts.clock()
+        rest = self._rest()
+        limits = [quiet_since + self._parts.linger, rest]
+        if self._faults:
+            limits = [now + RETRY]
+        elif not self._is_quiet():
+            limits = [rest, now + LOOK]
+        pause = min((time - now).total_seconds() for time in limits if time)
+        return max(0.0, pause) if pause > 0 else 0.001
+
+
+def _is_wanted(running: Running, start: StartAction) -> bool:
+    """Whether a wish still stands: the stage is held and this attempt has not been started."""
+    stage = running.state.stages.get(start.stage)
+    if running.is_over or running.state.stop or not stage or not stage.is_held:
+        return False
+    state = stage.actions.get(start.action)
+    return state is None or (state.attempt < start.attempt and not state.is_running)
+
+
+def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
+    return min((time for time in (one, other) if time), default=None)
+
+
+Post = Callable[[Message], None]

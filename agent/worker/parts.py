@@ -1,0 +1,143 @@
+"""What the loop works with, and what follows from events beside the state: status rows, feeds, notes, cleaning up."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import msgspec
+
+from agent.errors import AgentError, EnvironmentFault
+from agent.execution.events import (
+    ActionEnded,
+    ActionStarting,
+    ApprovalAnswered,
+    Event,
+    ExecutionEnded,
+    ExecutionStarted,
+    StageEnded,
+    StageRetried,
+)
+from agent.log import Log
+from agent.model.execution import Execution
+from agent.model.ids import ExecutionId
+from agent.model.outcome import Status
+from agent.model.plan import Approval, Plan
+from agent.results.timeline import line_for
+from agent.state.journal import Journal
+from agent.state.passes import Pass, Passes
+from agent.state.queue import Queue
+from agent.worker.feed import Feed
+from agent.worker.performer import Performer
+from agent.worker.places import Directories
+from agent.worker.planning import Planner
+from agent.worker.pool import Pool
+from agent.worker.publishing import Publishing, Snapshot
+from agent.worker.rollbacks import Rollbacks
+from agent.worker.rules import Rules
+from agent.worker.running import Running
+from agent.worker.traffic import Traffic
+
+Find = Callable[[ExecutionId], Running]
+Requests = Callable[[Find], Iterable[tuple[Running, tuple[Event, ...]]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """One repository's worker, in pieces; `wiring.py` chooses them."""
+
+    directories: Directories
+    queue: Queue
+    journal: Journal
+    passes: Passes
+    planner: Planner
+    traffic: Traffic
+    rules: Rules
+    rollbacks: Rollbacks
+    performer: Performer
+    pool: Pool
+    publishing: Publishing
+    intake: Callable[[], object]  # settle what hooks left open
+    requests: Requests  # answer what people asked, with the events to journal
+    has_news: Callable[[], bool]  # pushes or requests that nobody has looked at
+    next_look: Callable[[], datetime | None]  # when pushes that were never confirmed want to be looked at
+    release: Callable[[str, str], None]  # a commit is not needed any more by an execution
+    feeds: Callable[[str], Feed]
+    log: Log
+    clock: Callable[[], datetime]
+    linger: timedelta
+
+    def start(self, execution: ExecutionId) -> Running:
+        """An execution from its row, plan and journal; without a plan it has no stages yet."""
+        row = self.queue.get(execution)
+        if row is None:
+            raise EnvironmentFault(f"execution {execution} is not in the database", hint="was it removed by gc?")
+        self.directories.logs(execution).mkdir(parents=True, exist_ok=True, mode=0o700)
+        known = msgspec.json.decode(row.body, type=Execution)
+        body = self.queue.plan(execution)
+        plan = msgspec.json.decode(body, type=Plan) if body else Plan(pipeline=known.pipeline, stages=())
+        return Running(known, plan, self.journal)
+
+    def first_events(self, running: Running) -> Iterator[Event]:
+        """Fix the plan of a new execution; one that cannot be planned fails at once, with the reason."""
+        now = self.clock()
+        try:
+            running.plan = self.planner.plan(running.execution)
+            self.queue.set_plan(running.execution.id, msgspec.json.encode(running.plan))
+        except EnvironmentFault:
+            raise
+        except AgentError as error:
+            yield ExecutionEnded(at=now, status=Status.FAILED, message=str(error))
+            return
+        yield ExecutionStarted(at=now)
+
+    def after(self, running: Running, events: tuple[Event, ...]) -> None:
+        """Bring everything beside the journal up to date; without events: after a restart."""
+        state, execution = running.state, running.execution
+        started, ended = _iso(state.started_at), _iso(state.ended_at)
+        self.queue.set_status(execution.id, state.status, started_at=started, ended_at=ended)
+        feed = self.feeds(execution.id)
+        for event in events:
+            feed.say(*line_for(event, execution, running.plan, state))
+            self._remember(running, event)
+            if isinstance(event, ActionEnded):
+                self._discard(running, event)
+        if _is_news(events, running):
+            self.publish(running)
+
+    def publish(self, running: Running) -> None:
+        """Bring the notes up to date soon."""
+        snapshot = Snapshot(execution=running.execution, plan=running.plan, state=running.state)
+        self.publishing.offer(snapshot)
+
+    def finish(self, running: Running) -> None:
+        """The execution is over and published: let followers go, and clean up."""
+        self.feeds(running.execution.id).leave()
+        self.pool.later(lambda: self.release(running.execution.commit, running.execution.id))
+
+    def _remember(self, running: Running, event: Event) -> None:
+        if isinstance(event, StageEnded) and event.status is Status.SUCCEEDED:
+            execution = running.execution
+            passed = Pass(execution.id, execution.commit, event.at.isoformat(), execution.rollback is not None)
+            self.passes.add(execution.pipeline, event.stage, passed)
+
+    def _discard(self, running: Running, event: ActionEnded) -> None:
+        action = running.action(event.stage, event.action)
+        if not isinstance(action.work, Approval):
+            attempt = running.attempt_id(event.stage, event.action, event.attempt)
+            self.pool.later(lambda: self.performer.discard(running.execution, attempt, action.work))
+
+
+def _is_news(events: tuple[Event, ...], running: Running) -> bool:
+    """Whether the notes should say it now: starts, ends of stages, questions to people and their answers, the end."""
+    if not events:
+        return True
+    for event in events:
+        if isinstance(event, ExecutionStarted | StageEnded | ExecutionEnded | ApprovalAnswered | StageRetried):
+            return True
+        if isinstance(event, ActionStarting) and isinstance(running.action(event.stage, event.action).work, Approval):
+            return True
+    return False
+
+
+def _iso(time: datetime | None) -> str | None:
+    return time.isoformat() if time else None

@@ -1,0 +1,254 @@
+"""Performs attempts: gives each action what it may use, and turns whatever happens into the event that ends the attempt."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from threading import Event, Thread
+
+from msgspec.structs import replace
+
+from agent.actions import run as run_action
+from agent.actions import table
+from agent.actions.base import Attempt
+from agent.artifacts import pack
+from agent.artifacts.base import ArtifactError, ArtifactStore
+from agent.artifacts.cache import CacheStore
+from agent.errors import AgentError, EnvironmentFault, RefusedError
+from agent.execution.events import ActionEnded
+from agent.executors.base import Executor, LogSink
+from agent.executors.logs import LogFile
+from agent.git.checkout import Checkouts
+from agent.log import Log
+from agent.model.execution import Execution
+from agent.model.ids import ActionName, StageName
+from agent.model.outcome import Outcome, Reason, Status
+from agent.model.plan import Approval, Deploy, Run, Use, Work
+from agent.plan.variables import Resolved, Scope, Unresolved, resolve
+from agent.worker.executors import Executors
+from agent.worker.feed import Feed
+from agent.worker.lookup import Lookup
+from agent.worker.machine import Places
+from agent.worker.permit import Permit
+from agent.worker.places import Directories
+from agent.worker.running import Running
+from agent.workspaces.base import Workspaces
+
+AHEAD = timedelta(hours=1)  # the deadline of a job that is only prepared; it gets its own when it starts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tools:
+    """What all attempts of a repository share."""
+
+    directories: Directories
+    executors: Executors
+    checkouts: Checkouts
+    workspaces: Workspaces
+    artifacts: ArtifactStore
+    caches: CacheStore
+    permit: Permit
+    machine: Places
+    lookup: Lookup
+    feeds: Callable[[str], Feed]
+    log: Log
+    clock: Callable[[], datetime]
+    log_cap: int  # bytes of one attempt's log on disk
+
+
+class AttemptContext:
+    """The Context of one attempt (actions/base.py)."""
+
+    def __init__(self, tools: Tools, log: LogFile, stop: Event) -> None:
+        self.log: LogSink = log
+        self.stop = stop
+        self.now = tools.clock
+        self._tools = tools
+
+    @property
+    def artifacts(self) -> ArtifactStore:
+        return self._tools.artifacts
+
+    @property
+    def caches(self) -> CacheStore:
+        return self._tools.caches
+
+    def executor(self, name: str) -> Executor:
+        return self._tools.executors.get(name)
+
+    def workspace(self, attempt: Attempt) -> Path:
+        tree = self._tools.checkouts.acquire(attempt.execution.commit, attempt.execution.id)
+        workspace = self._tools.workspaces.create(attempt.id, (tree,))
+        unpacked = self.control(attempt) / "unpacked"
+        if not unpacked.exists():
+            for wanted in attempt.action.inputs:
+                self._unpack(attempt, wanted.name, workspace, wanted.path)
+            unpacked.touch()
+        return workspace
+
+    def _unpack(self, attempt: Attempt, name: str, workspace: Path, path: str) -> None:
+        record = attempt.inputs.get(name)
+        if record is None:
+            raise ArtifactError(f"artifact {name} was not produced by any action that ran", hint="was it optional?")
+        pack.unpack(self._tools.artifacts.fetch(record.digest), workspace, path)
+
+    def control(self, attempt: Attempt) -> Path:
+        control = self._tools.directories.control(attempt.execution.id, attempt.id)
+        control.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return control
+
+    def environment(self, attempt: Attempt) -> Mapping[str, str]:
+        return {}
+
+    def permit(self, attempt: Attempt) -> None:
+        self._tools.permit.check(attempt)
+
+    def trusted(self, attempt: Attempt) -> bool:
+        return self._tools.permit.is_protected(attempt.execution.ref)
+
+    def layer(self, attempt: Attempt, name: str, lowers: tuple[Path, ...]) -> Path:
+        return self._tools.workspaces.create(f"{attempt.id}.{name}", lowers)
+
+
+class Performer:
+    """Makes the work of attempts, and cleans up after them."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+
+    def work(self, running: Running, stage: str, action: str, attempt: int, *, resumed: bool) -> Callable[[Event], ActionEnded]:
+        """What a thread of the pool is to do for an attempt of the plan; never raises."""
+        return self.perform(self._attempt(running, stage, action, attempt, resumed), self._tools.lookup.scope(running, attempt))
+
+    def perform(self, attempt: Attempt, values: Scope | None = None) -> Callable[[Event], ActionEnded]:
+        """What a thread of the pool is to do; never raises. Without `values` everything is looked up already."""
+
+        def perform(stop: Event) -> ActionEnded:
+            queued = self._tools.clock()
+            with self._tools.machine.one(stop) as has_place:
+                waited = (self._tools.clock() - queued).total_seconds()
+                outcome = self._perform(attempt, values, stop) if has_place else _stopped()
+            timings = {**outcome.timings, "queue": waited} if waited >= 0.001 else outcome.timings
+            now = self._tools.clock()
+            ended = replace(outcome, ended_at=now, timings={phase: round(spent, 4) for phase, spent in timings.items()})
+            return ActionEnded(
+                at=now, stage=attempt.stage.name, action=attempt.action.name, attempt=attempt.number, outcome=ended
+            )
+
+        return perform
+
+    def prepare(self, running: Running, stage: str, action: str, attempt: int) -> None:
+        """Let the executor of a script get ready, in a thread of its own; advice, so a failure is nobody's business."""
+        values = self._tools.lookup.scope(running, attempt)
+        bare = self._attempt(running, stage, action, attempt, resumed=False)
+        Thread(target=self._prepare, args=(bare, values), name=f"prepare {bare.id}", daemon=True).start()
+
+    def discard(self, execution: Execution, attempt: str, work: Work) -> None:
+        """Remove what an ended attempt keeps: its job, its workspaces, its control directory."""
+        if isinstance(work, Run):
+            with _logged(self._tools.log, "an ended job cannot be removed"):
+                self._tools.executors.get(work.runner).discard(attempt)
+        for name in self._tools.workspaces.names():
+            if name == attempt or name.startswith(f"{attempt}."):
+                with _logged(self._tools.log, "a workspace cannot be removed"):
+                    self._tools.workspaces.remove(name)
+        self._tools.directories.remove(self._tools.directories.control(execution.id, attempt))
+
+    def _attempt(self, running: Running, stage: str, action: str, number: int, resumed: bool) -> Attempt:
+        reached = running.state.stages.get(StageName(stage))
+        state = reached.actions.get(ActionName(action)) if reached else None
+        return Attempt(
+            id=running.attempt_id(stage, action, number),
+            execution=running.execution,
+            plan=running.plan,
+            stage=running.stage(stage),
+            action=running.action(stage, action),
+            number=number,
+            deadline=state.deadline if state and state.attempt == number else self._tools.clock() + AHEAD,
+            inputs=self._tools.lookup.inputs(running),
+            resumed=resumed,
+        )
+
+    def _perform(self, bare: Attempt, values: Scope | None, stop: Event) -> Outcome:
+        found = Resolved(bare.action, {}) if values is None else resolve(bare.action, values)
+        if isinstance(found, Unresolved):
+            return Outcome(status=Status.FAILED, reason=Reason.VARIABLE, message=found.message)
+        attempt = replace(bare, action=found.action)
+        try:
+            with self._log_file(attempt) as log:
+                outcome = table.load(_kind(attempt.action.work)).perform(attempt, AttemptContext(self._tools, log, stop))
+        except Exception as error:
+            outcome = self._failed(attempt, error)
+            return replace(outcome, resolved=found.texts)
+        return replace(outcome, resolved=found.texts, log_lines=log.lines, log_bytes=log.bytes)
+
+    def _failed(self, attempt: Attempt, error: Exception) -> Outcome:
+        if isinstance(error, AgentError):
+            reason = Reason.POLICY if isinstance(error, RefusedError) else Reason.ENGINE
+            reason = Reason.ARTIFACT if isinstance(error, ArtifactError) else reason
+            message = f"{error.message} ({error.hint})" if error.hint else error.message
+            return Outcome(status=Status.FAILED, reason=reason, message=message)
+        self._tools.log.bug("an action failed by a bug of ours", error, execution=attempt.execution.id, attempt=attempt.id)
+        return Outcome(status=Status.FAILED, reason=Reason.INTERNAL, message=f"a bug of git-pipeline: {error!r} (see agent.log)")
+
+    def _prepare(self, bare: Attempt, values: Scope) -> None:
+        found = resolve(bare.action, values)
+        if isinstance(found, Unresolved) or not isinstance(bare.action.work, Run):
+            return
+        attempt = replace(bare, action=found.action)
+        try:
+            with self._log_file(attempt) as log:
+                context = AttemptContext(self._tools, log, Event())
+                context.permit(attempt)
+                prepared = run_action.prepare(attempt, context)
+                prepared.executor.prepare(prepared.job)
+        except AgentError:
+            pass  # the attempt itself will say it
+        except Exception as error:
+            self._tools.log.bug("an action could not be prepared", error, attempt=attempt.id)
+
+    def _log_file(self, attempt: Attempt) -> LogFile:
+        execution = attempt.execution.id
+        path = self._tools.directories.log(execution, attempt.id)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        source = f"{attempt.stage.name}/{attempt.action.name}"
+        feed = self._tools.feeds(execution)
+        return LogFile(
+            path,
+            cap=self._tools.log_cap,
+            on_line=lambda line: feed.output(source, line),
+            on_notice=lambda line: feed.say(f"{source} : {line}"),
+        )
+
+
+def _kind(work: Work) -> str:
+    match work:
+        case Run():
+            return "run"
+        case Deploy():
+            return "deploy"
+        case Use(provider=provider):
+            return provider
+        case Approval():
+            raise AssertionError("approvals are not performed")
+
+
+def _stopped() -> Outcome:
+    return Outcome(status=Status.ABANDONED, reason=Reason.STOPPED, message="stopped before it started")
+
+
+class _logged:
+    """Turns a fault of cleaning up into a line of the log."""
+
+    def __init__(self, log: Log, message: str) -> None:
+        self._log = log
+        self._message = message
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, EnvironmentFault):
+            self._log.fault(self._message, error)
+            return True
+        return False

@@ -1,0 +1,61 @@
+"""What the operator's configuration allows an attempt to use. Nothing in it comes from a push."""
+
+from agent.actions.base import Attempt
+from agent.config import Config
+from agent.errors import RefusedError
+from agent.model.glob import matches
+from agent.model.ids import RefName
+from agent.model.plan import Run
+
+
+class Permit:
+    """Judges attempts by the configuration that was in force when the worker read it."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+
+    def check(self, attempt: Attempt) -> None:
+        """Raises RefusedError, with what the operator could change, if the attempt asks for what it may not have."""
+        work = attempt.action.work
+        if isinstance(work, Run):
+            self._check_run(attempt.execution.pipeline, work)
+
+    def is_protected(self, ref: RefName) -> bool:
+        """Whether executions of this ref may use what is of value."""
+        short = ref.removeprefix("refs/heads/")
+        return any(_matches(pattern, short) or _matches(pattern, ref) for pattern in self._config.protected)
+
+    def _check_run(self, pipeline: str, work: Run) -> None:
+        if work.runner == "local":
+            self._check_local(pipeline)
+        elif work.runner == "docker":
+            self._check_docker(work)
+
+    def _check_local(self, pipeline: str) -> None:
+        local = self._config.local
+        if not local.enabled or not _any(local.pipelines, pipeline):
+            raise RefusedError(
+                "processes on the agent's own machine are not allowed here",
+                hint="use an image, or the operator sets `enabled = true` under [local] in pipeline/config.toml",
+            )
+
+    def _check_docker(self, work: Run) -> None:
+        docker = self._config.docker
+        for image in (work.image, *(service.image for service in work.services)):
+            if not _any(docker.images, image):
+                raise RefusedError(
+                    f"image {image} is not allowed here",
+                    hint=f"allowed are {', '.join(docker.images) or 'none'} ([docker] images in pipeline/config.toml)",
+                )
+        if work.network and not docker.network:
+            raise RefusedError(
+                "containers get no network here", hint="the operator sets `network = true` under [docker] in pipeline/config.toml"
+            )
+
+
+def _any(patterns: tuple[str, ...], text: str) -> bool:
+    return any(pattern == "*" or _matches(pattern, text) for pattern in patterns)
+
+
+def _matches(pattern: str, text: str) -> bool:
+    return matches(pattern, text)

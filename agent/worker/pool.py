@@ -1,0 +1,87 @@
+"""The threads that perform: a bounded number of attempts at once, each with a way to stop it."""
+
+import queue
+from collections.abc import Callable
+from threading import Event, Lock, Thread, Timer
+from typing import TypeVar
+
+T = TypeVar("T")
+Task = Callable[[], None]
+
+
+class Pool:
+    """Runs tasks in daemon threads, at most `size` at once; further ones for cleaning up and publishing run one after the other.
+
+    Daemon threads, as the worker may always be killed: what they do is found again by whoever comes next.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._stops: dict[str, Event] = {}
+        self._lock = Lock()
+        self._background: queue.SimpleQueue[Task] = queue.SimpleQueue()
+        self._tidying = 0
+        Thread(target=self._tidy, name="background", daemon=True).start()
+
+    @property
+    def free(self) -> int:
+        """How many further attempts may start now."""
+        with self._lock:
+            return self.size - len(self._stops)
+
+    def start(self, name: str, work: Callable[[Event], T], done: Callable[[T], None]) -> None:
+        """Run `work(stop)` in a thread of its own under this name; `done` gets its result once the place is free again."""
+        stop = Event()
+        with self._lock:
+            self._stops[name] = stop
+        Thread(target=self._run, args=(name, work, done, stop), name=name, daemon=True).start()
+
+    def stop(self, name: str) -> None:
+        """Ask the attempt of this name to end; nothing if it is not running."""
+        with self._lock:
+            stop = self._stops.get(name)
+        if stop:
+            stop.set()
+
+    def is_running(self, name: str) -> bool:
+        with self._lock:
+            return name in self._stops
+
+    def later(self, task: Task) -> None:
+        """Do this soon, in order, in the background."""
+        with self._lock:
+            self._tidying += 1
+        self._background.put(task)
+
+    def later_in(self, seconds: float, task: Task) -> None:
+        """Do this after some seconds, in a thread of its own; the pool is not quiet before."""
+        with self._lock:
+            self._tidying += 1
+        timer = Timer(seconds, self._once, args=(task,))
+        timer.daemon = True
+        timer.start()
+
+    @property
+    def is_quiet(self) -> bool:
+        """Nothing runs and nothing is left to do in the background."""
+        with self._lock:
+            return not self._stops and not self._tidying
+
+    def _run(self, name: str, work: Callable[[Event], T], done: Callable[[T], None], stop: Event) -> None:
+        try:
+            result = work(stop)
+        finally:
+            with self._lock:
+                del self._stops[name]
+        done(result)
+
+    def _tidy(self) -> None:
+        while True:
+            self._once(self._background.get())
+
+    def _once(self, task: Task) -> None:
+        try:
+            task()
+        finally:
+            with self._lock:
+                self._tidying -= 1

@@ -1,0 +1,128 @@
+"""Evaluates the rules of conditions: those of values and the time at once, `command` as a job like any other."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from threading import Event as Stop
+
+from agent.actions.base import Attempt
+from agent.execution.commands import EvaluateRule
+from agent.execution.conditions import PROVIDERS, Answer, Verdict
+from agent.execution.events import ActionEnded, Event, Gate, RuleEnded, RuleStarting
+from agent.model.ids import ActionName, ExecutionId, attempt_id
+from agent.model.outcome import Outcome, Status
+from agent.model.plan import Condition, PlannedAction, PlannedStage, Rule, Run
+from agent.plan.variables import Unresolved, resolve_rule
+from agent.worker.lookup import Lookup
+from agent.worker.messages import Fact, Message
+from agent.worker.performer import Performer
+from agent.worker.pool import Pool
+from agent.worker.running import Running
+
+Post = Callable[[Message], None]
+
+
+class Rules:
+    """Remembers nothing but when rules that wait want to be asked again."""
+
+    def __init__(self, lookup: Lookup, performer: Performer, pool: Pool, clock: Callable[[], datetime]) -> None:
+        self._lookup = lookup
+        self._performer = performer
+        self._pool = pool
+        self._clock = clock
+        self._waiting: dict[tuple[ExecutionId, str, Gate, int], datetime] = {}
+
+    def retry_at(self, execution: ExecutionId) -> datetime | None:
+        """When the next waiting rule of an execution wants to be asked again."""
+        return min((at for key, at in self._waiting.items() if key[0] == execution), default=None)
+
+    def evaluate(self, running: Running, command: EvaluateRule, post: Post) -> Iterator[Event]:
+        """The events to journal now; what takes time posts its end."""
+        key = (running.execution.id, command.stage, command.gate, command.index)
+        state = running.state.stages[command.stage].gates.get(command.gate)
+        now = self._clock()
+        if not state or command.index not in state.started:
+            yield RuleStarting(at=now, stage=command.stage, gate=command.gate, index=command.index, deadline=command.deadline)
+            return  # asked again with the intent in the journal
+        if self._waiting.get(key, now) > now:
+            return
+        self._waiting.pop(key, None)
+        verdict = self._judge(running, command, post)
+        if verdict is None:
+            return
+        if verdict.answer is Answer.WAIT:
+            self._waiting[key] = verdict.retry_at or now + timedelta(minutes=1)
+            return
+        yield _ended(command, verdict, self._clock())
+
+    def _judge(self, running: Running, command: EvaluateRule, post: Post) -> Verdict | None:
+        rule = rule_of(running.stage(command.stage), command.gate, command.index)
+        found = resolve_rule(rule, self._lookup.scope(running, running.state.stages[command.stage].attempt))
+        if isinstance(found, Unresolved):
+            return Verdict(answer=Answer.FAILED, message=found.message, errored=True)
+        if rule.provider == "command":
+            self._start(running, command, found.rule, post)
+            return None
+        provider = PROVIDERS.get(rule.provider)
+        if provider is None:
+            return Verdict(answer=Answer.FAILED, message=f"there is no rule {rule.provider}", errored=True)
+        return provider.evaluate(found.rule.options, {}, self._clock())
+
+    def _start(self, running: Running, command: EvaluateRule, rule: Rule, post: Post) -> None:
+        """Run the script of a `command` rule as a job of its own; found again by its name after a crash."""
+        name = ActionName(f"{command.gate}[{command.index}]")
+        number = running.state.stages[command.stage].attempt
+        job = attempt_id(running.execution.id, command.stage, name, number)
+        if self._pool.is_running(job):
+            return
+        attempt = Attempt(
+            id=job, execution=running.execution, plan=running.plan, stage=running.stage(command.stage),
+            action=PlannedAction(name=name, work=_script(rule), env=_environment(rule)), number=number,
+            deadline=command.deadline, inputs=self._lookup.inputs(running), resumed=False,
+        )  # fmt: skip
+
+        def done(event: ActionEnded) -> None:
+            verdict = _said(event.outcome)
+            self._performer.discard(running.execution, job, attempt.action.work)
+            post(Fact(execution=running.execution.id, event=_ended(command, verdict, self._clock())))
+
+        work: Callable[[Stop], ActionEnded] = self._performer.perform(attempt)
+        self._pool.start(job, work, done)
+
+
+def rule_of(stage: PlannedStage, gate: Gate, index: int) -> Rule:
+    """The rule that an event or a command speaks of."""
+    conditions: dict[Gate, Condition | None] = {
+        Gate.BEFORE_ENTRY: stage.before_entry,
+        Gate.ON_SUCCESS: stage.on_success,
+        Gate.ON_FAILURE: stage.on_failure.condition,
+    }
+    condition = conditions[gate]
+    assert condition is not None, f"stage {stage.name} has no condition {gate}"
+    return condition.rules[index]
+
+
+def _ended(command: EvaluateRule, verdict: Verdict, now: datetime) -> RuleEnded:
+    status = Status.SUCCEEDED if verdict.answer is Answer.PASSED else Status.FAILED
+    return RuleEnded(
+        at=now, stage=command.stage, gate=command.gate, index=command.index, status=status,
+        message=verdict.message, errored=verdict.errored,
+    )  # fmt: skip
+
+
+def _said(outcome: Outcome) -> Verdict:
+    if outcome.succeeded:
+        return Verdict(answer=Answer.PASSED, message="exit code 0")
+    return Verdict(answer=Answer.FAILED, message=outcome.message, errored=outcome.exit_code is None)
+
+
+def _script(rule: Rule) -> Run:
+    options = rule.options
+    return Run(
+        script=str(options.get("run", "")), image=str(options.get("image") or ""), runner=str(options.get("runner") or "docker"),
+        shell=str(options.get("shell") or "sh"), network=bool(options.get("network", False)),
+    )  # fmt: skip
+
+
+def _environment(rule: Rule) -> dict[str, str]:
+    given = rule.options.get("env")
+    return {str(name): str(value) for name, value in given.items()} if isinstance(given, dict) else {}

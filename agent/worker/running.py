@@ -1,0 +1,80 @@
+"""An execution that is in flight, as the worker holds it: its plan, its state, and the only hand that writes its journal."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+import msgspec
+
+from agent.execution.events import Event
+from agent.execution.fold import evolve, fold
+from agent.execution.modes import Place, places
+from agent.model.execution import Execution
+from agent.model.ids import attempt_id
+from agent.model.outcome import Status
+from agent.model.plan import Approval, Plan, PlannedAction, PlannedStage
+from agent.state.journal import Journal
+
+
+class Running:
+    """Keeps `state == fold(journal)` at all times. Made from the journal, so a restart finds what was."""
+
+    def __init__(self, execution: Execution, plan: Plan, journal: Journal) -> None:
+        self.execution = execution
+        self.plan = plan
+        self.state = fold(msgspec.json.decode(body, type=Event) for body in journal.read(execution.id))
+        self.left_at = -1  # the state of which followers know that there is nothing more to see
+        self.wake_at: datetime | None = None
+        self._journal = journal
+        self._places: tuple[Place, ...] | None = None
+
+    def record(self, events: Iterable[Event]) -> None:
+        """Journal the events in one transaction, then take them into the state.
+
+        Raises EnvironmentFault if the journal cannot be written; the state is then as before.
+        """
+        batch = tuple(events)
+        if batch:
+            bodies = [msgspec.json.encode(event) for event in batch]
+            self._journal.append(self.execution.id, self.state.seq, batch[-1].at.isoformat(), bodies)
+            for event in batch:
+                self.state = evolve(self.state, event)
+            self._places = None
+
+    @property
+    def is_over(self) -> bool:
+        return self.state.status.is_final
+
+    def stage(self, name: str) -> PlannedStage:
+        return next(stage for stage in self.plan.stages if stage.name == name)
+
+    def action(self, stage: str, name: str) -> PlannedAction:
+        return next(action for action in self.stage(stage).actions if action.name == name)
+
+    def places(self, now: datetime) -> tuple[Place, ...]:
+        """Where it stands between the executions of the repository."""
+        if self._places is None:
+            self._places = places(self.execution, self.plan, self.state, now)
+        return self._places
+
+    def attempts(self) -> tuple[tuple[str, str, int], ...]:
+        """Stage, action and number of each attempt that was started and has not ended, approvals left out."""
+        return tuple(
+            (stage, name, action.attempt)
+            for stage, held in self.state.stages.items()
+            if held.is_held
+            for name, action in held.actions.items()
+            if action.status is Status.IN_PROGRESS and not isinstance(self.action(stage, name).work, Approval)
+        )
+
+    def attempt_id(self, stage: str, action: str, attempt: int) -> str:
+        return attempt_id(self.execution.id, stage, action, attempt)
+
+    @property
+    def asks_people(self) -> bool:
+        """Whether an approval waits."""
+        return any(
+            action.status is Status.IN_PROGRESS and isinstance(self.action(stage, name).work, Approval)
+            for stage, held in self.state.stages.items()
+            if held.is_held
+            for name, action in held.actions.items()
+        )

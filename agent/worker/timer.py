@@ -1,0 +1,93 @@
+"""What the clock is for: due schedules, pushes that no hook confirmed, deadlines that passed while no worker ran."""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+
+from agent.errors import AgentError, EnvironmentFault
+from agent.git.command import Git, clean_environment
+from agent.git.refs import all_refs
+from agent.git.tree import definition_trees
+from agent.model.ids import ExecutionId
+from agent.model.trigger import Entry, ScheduleTrigger
+from agent.plan import parameters, schedule
+from agent.state.database import Database, open_database
+from agent.state.marks import Marks
+from agent.state.pushes import Pushes
+from agent.state.queue import Queue
+from agent.state.requests import Requests
+from agent.state.schedules import Schedules
+from agent.worker.judge import entries, verdict
+from agent.worker.spawn import wake_or_start
+
+NewId = Callable[[], ExecutionId]
+TICKED = "ticked"  # the mark of the last look
+
+
+def tick(repository: Path, now: datetime, new_id: NewId, python: str, environment: Mapping[str, str]) -> Iterator[str]:
+    """Look after one repository once; says what was done. Raises AgentError."""
+    home = repository / "pipeline"
+    if not (home / "state.db").exists():
+        raise EnvironmentFault("the agent is not installed there", hint=f"git pipeline install {repository}")
+    database = open_database(str(home / "state.db"))
+    yield from start_due(Git(str(repository), clean_environment(environment)), database, now, new_id)
+    if _has_work(database) and wake_or_start(str(home), str(repository), python, environment):
+        yield "worker started"
+
+
+def start_due(git: Git, database: Database, now: datetime, new_id: NewId) -> Iterator[str]:
+    """Queue what schedules ask for since the last look; a schedule that was missed several times starts once."""
+    marks = Marks(database)
+    since = datetime.fromisoformat(marks.get(TICKED)) if marks.get(TICKED) else now
+    for branch, commit, entry, trigger in _schedules(git, database):
+        try:
+            due = schedule.due(trigger, since, now)
+            variables = parameters.check(entry, ()) if due else {}
+        except AgentError as error:
+            yield f"schedule {trigger.cron!r} of {entry.pipeline} is not started: {error}"
+            continue
+        if due and Schedules(database).fire(entry.pipeline, branch, trigger.cron, due.isoformat()):
+            number = _enqueue(database, entry, commit, branch, variables, due, now, new_id)
+            yield f"{entry.pipeline} #{number} queued by its schedule {trigger.cron!r}"
+    marks.put(TICKED, now.isoformat())
+
+
+def _schedules(git: Git, database: Database) -> Iterator[tuple[str, str, Entry, ScheduleTrigger]]:
+    """The schedules in force: those of a branch's own head that name this branch."""
+    heads = {ref.removeprefix("refs/heads/"): oid for ref, oid in all_refs(git).items() if ref.startswith("refs/heads/")}
+    trees = definition_trees(git, list(heads.values()))
+    for branch, commit in sorted(heads.items()):
+        tree = trees.get(commit)
+        for entry in entries(verdict(git, database, tree)) if tree else ():
+            for trigger in entry.schedules:
+                if trigger.branch == branch:
+                    yield branch, commit, entry, trigger
+
+
+def _enqueue(
+    database: Database,
+    entry: Entry,
+    commit: str,
+    branch: str,
+    variables: dict[str, str],
+    due: datetime,
+    now: datetime,
+    new_id: NewId,
+) -> int:
+    fields = {
+        "id": new_id(),
+        "pipeline": entry.pipeline,
+        "commit": commit,
+        "ref": f"refs/heads/{branch}",
+        "trigger": "schedule",
+        "created_at": now.isoformat(),
+        "actor": "the schedule",
+        "variables": variables,
+    }
+    _, number = Queue(database).enqueue(fields, once=f"schedule:{entry.pipeline}:{branch}:{due.isoformat()}")
+    return number
+
+
+def _has_work(database: Database) -> bool:
+    queue = Queue(database)
+    return bool(queue.active() or queue.unpublished() or Pushes(database).open() or Requests(database).open())

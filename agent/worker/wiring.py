@@ -1,0 +1,181 @@
+"""Chooses the concrete classes of a worker: the one place that knows them all."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+
+from agent.artifacts.cache import CacheStore
+from agent.artifacts.local import LocalStore
+from agent.config import Config, parse
+from agent.errors import EnvironmentFault
+from agent.executors.base import Executor
+from agent.git.checkout import Checkouts
+from agent.git.command import Git, clean_environment
+from agent.git.notes import Notes
+from agent.log import Log
+from agent.model.ids import ExecutionId, execution_id
+from agent.results.publish import Publisher
+from agent.state.database import Database, open_database
+from agent.state.journal import Journal
+from agent.state.passes import Passes
+from agent.state.pushes import CONFIRMED, Pushes
+from agent.state.queue import Queue
+from agent.state.requests import Requests
+from agent.state.transitions import Transitions
+from agent.worker.executors import Executors
+from agent.worker.feed import Feed
+from agent.worker.intake import PATIENCE, Intake
+from agent.worker.lookup import Lookup
+from agent.worker.loop import Loop
+from agent.worker.machine import Places
+from agent.worker.messages import Published
+from agent.worker.parts import Parts
+from agent.worker.performer import Performer, Tools
+from agent.worker.permit import Permit
+from agent.worker.places import Directories
+from agent.worker.planning import Planner
+from agent.worker.pool import Pool
+from agent.worker.publishing import Publishing, Snapshot
+from agent.worker.recover import sweep
+from agent.worker.requests import Asked
+from agent.worker.rollbacks import Rollbacks
+from agent.worker.rules import Rules
+from agent.worker.traffic import Traffic
+from agent.workspaces.choose import choose
+
+SYSTEM_CONFIG = Path("/etc/git-pipeline/config.toml")
+PLACES = Path("/run/git-pipeline/places")
+_PASSED_ON = ("HOME", "LANG", "PATH", "TMPDIR", "TZ", "USER", "LOGNAME")  # to local actions
+
+
+def clock() -> datetime:
+    """The agent's time."""
+    return datetime.now(UTC)
+
+
+def load_config(directories: Directories) -> Config:
+    """The operator's configuration. Raises ConfigError."""
+    layers = (SYSTEM_CONFIG, directories.root / "config.toml")
+    return parse({str(path): path.read_bytes() for path in layers if path.is_file()})
+
+
+def identity(database: Database, directories: Directories) -> str:
+    """What marks containers and processes as this repository's: stays the same when the directory is moved."""
+    from agent.state.marks import Marks
+
+    marks = Marks(database)
+    if not marks.get("identity"):
+        marks.put("identity", os.urandom(8).hex())
+    return marks.get("identity")
+
+
+def roles_of(config: Config) -> dict[str, frozenset[str]]:
+    """The roles of everyone whom the operator knows."""
+    return {name: frozenset(person.roles) for name, person in config.people.items()}
+
+
+def new_id() -> ExecutionId:
+    """A fresh execution id."""
+    return execution_id(int(time.time() * 1000), os.urandom(10))
+
+
+class Worker:
+    """One repository's worker: the loop with everything it needs."""
+
+    def __init__(self, repository: Path, environment: Mapping[str, str]) -> None:
+        """Raises AgentError if the configuration or the state cannot be read."""
+        self._directories = directories = Directories(repository)
+        self._config = config = load_config(directories)
+        self._log = Log(sys.stderr, clock)
+        self._database = database = open_database(str(directories.root / "state.db"))
+        self._git = git = Git(str(repository), clean_environment(environment))
+        self._queue, self._journal, passes = Queue(database), Journal(database), Passes(database)
+        intake = Intake(git, database, clock)
+        pool = Pool(config.concurrency)
+        lookup = Lookup(git, self._queue, self._journal)
+        feeds = lru_cache(maxsize=None)(lambda execution: Feed(directories.execution(execution)))
+        self._tools = self._make_tools(environment, lookup, feeds)
+        performer = Performer(self._tools)
+        planner = Planner(git, self._queue)
+        rollbacks = Rollbacks(self._queue, passes, clock, new_id)
+        transitions = Transitions(database)
+        self.parts = Parts(
+            directories=directories,
+            queue=self._queue,
+            journal=self._journal,
+            passes=passes,
+            planner=planner,
+            traffic=Traffic(git, transitions, passes),
+            rules=Rules(lookup, performer, pool, clock),
+            rollbacks=rollbacks,
+            performer=performer,
+            pool=pool,
+            publishing=Publishing(self._publisher(), self._published),
+            intake=intake.settle,
+            requests=Asked(
+                database, self._queue, transitions, rollbacks, clock, lambda: roles_of(config), new_id, self._journal
+            ).answer,
+            has_news=lambda: bool(Requests(database).open() or any(push.state == CONFIRMED for push in Pushes(database).open())),
+            next_look=lambda: clock() + PATIENCE if intake.has_open() else None,
+            release=self._tools.checkouts.release,
+            feeds=feeds,
+            log=self._log,
+            clock=clock,
+            linger=config.linger,
+        )
+        self.loop = Loop(self.parts)
+
+    def recover(self) -> None:
+        """After a worker that did not leave in peace: remove what belongs to no execution in flight, in the background."""
+        active = frozenset(row.id for row in self._queue.active())
+        self.parts.pool.later(lambda: sweep(self._tools, active, self._log))
+
+    def _make_tools(self, environment: Mapping[str, str], lookup: Lookup, feeds: Callable[[str], Feed]) -> Tools:
+        directories, config = self._directories, self._config
+        return Tools(
+            directories=directories,
+            executors=Executors(self._executors(environment)),
+            checkouts=Checkouts(str(directories.repository), directories.checkouts),
+            workspaces=choose(directories.workspaces),
+            artifacts=LocalStore(directories.artifacts),
+            caches=CacheStore(directories.caches, clock),
+            permit=Permit(config),
+            machine=Places(PLACES, config.machine_concurrency),
+            lookup=lookup,
+            feeds=feeds,
+            log=self._log,
+            clock=clock,
+            log_cap=config.logs.disk,
+        )
+
+    def _executors(self, environment: Mapping[str, str]) -> dict[str, Callable[[], Executor]]:
+        name = identity(self._database, self._directories)
+        passed_on = {key: environment[key] for key in _PASSED_ON if key in environment}
+
+        def docker() -> Executor:
+            from agent.executors.docker import DockerExecutor
+
+            return DockerExecutor(name, self._config.docker, clock)
+
+        def local() -> Executor:
+            from agent.executors.local import LocalExecutor
+
+            return LocalExecutor(name, passed_on, clock)
+
+        return {"docker": docker, "local": local}
+
+    def _publisher(self) -> Callable[[Snapshot], None]:
+        publisher = Publisher(Notes(self._directories.repository), self._config.logs.note, time.monotonic)
+
+        def publish(snapshot: Snapshot) -> None:
+            logs = self._directories.logs(snapshot.execution.id)
+            publisher.publish(snapshot.execution, snapshot.plan, snapshot.state, logs, clock())
+
+        return publish
+
+    def _published(self, snapshot: Snapshot, fault: EnvironmentFault | None) -> None:
+        self.loop.post(Published(execution=snapshot.execution.id, seq=snapshot.state.seq, fault=fault))

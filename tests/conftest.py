@@ -1,0 +1,54 @@
+"""Fixtures that several folders of tests share. Nothing heavy is imported before a test asks for it."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def engine() -> None:
+    """A Docker engine that answers; started if need be, an error that says what is missing otherwise."""
+    from tests.support import engine
+
+    engine.ensure()
+
+
+@pytest.fixture(scope="session")
+def busybox(engine: None) -> str:
+    """The name of an image with a shell and busybox's tools."""
+    from tests.support import images
+
+    return images.busybox()
+
+
+@pytest.fixture(scope="session")
+def python_image(engine: None) -> str:
+    """The name of an image with busybox and python3."""
+    from tests.support import images
+
+    return images.python()
+
+
+@pytest.fixture
+def as_root() -> None:
+    """For tests of what only root can do; says so where it is not."""
+    if os.geteuid() != 0:
+        pytest.fail("this test needs root (mounts, a private Docker engine): run the suite as root, or deselect it")
+
+
+@pytest.fixture
+def private_engine(as_root: None, tmp_path_factory: pytest.TempPathFactory):
+    """Makes Docker engines that may be killed; call with options of support.engine.Private."""
+    from tests.support.engine import Private
+
+    made: list[Private] = []
+
+    def make(**options: bool) -> Private:
+        made.append(Private(Path(tmp_path_factory.mktemp("engine")), **options))
+        made[-1].start()
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()

@@ -1,0 +1,28 @@
+"""Cases of the definition: a YAML file is one pipeline, a directory is a whole `.pipeline/`."""
+
+from pathlib import Path
+
+from agent.definition.load import Loaded, load
+from agent.definition.source import MemoryTree
+
+CASES = Path(__file__).parent.parent / "cases" / "definition"
+
+
+def cases(kind: str) -> list[Path]:
+    return sorted(path for path in (CASES / kind).iterdir() if path.suffix == ".yaml" or path.is_dir())
+
+
+def tree(case: Path) -> MemoryTree:
+    if case.is_file():
+        return MemoryTree({".pipeline/release.yaml": case.read_bytes()})
+    files = (path for path in case.rglob("*") if path.is_file())
+    return MemoryTree({f".pipeline/{path.relative_to(case)}": path.read_bytes() for path in files})
+
+
+def read(text: str | bytes) -> Loaded:
+    """One pipeline file, `.pipeline/release.yaml`."""
+    return load(MemoryTree({".pipeline/release.yaml": text.encode() if isinstance(text, str) else text}))
+
+
+def codes(loaded: Loaded) -> list[str]:
+    return [diagnostic.code for diagnostic in loaded.diagnostics]

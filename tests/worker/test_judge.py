@@ -1,0 +1,76 @@
+"""Verdicts: read once, kept under the tree, read anew by other code."""
+
+import pytest
+
+from agent.model.push import RefUpdate
+from agent.model.trigger import Entry, Patterns, PushTrigger, ScheduleTrigger, Variable
+from agent.state.database import open_database
+from agent.state.verdicts import Verdict
+from agent.worker import judge as module
+from agent.worker.judge import entries, judge, verdict
+from tests.support.installed import BAD, GOOD
+from tests.support.repo import Repo
+
+FULL = (
+    "triggers:\n"
+    "  - push: {branches: {include: [main], exclude: [x]}, paths: ['src/**']}\n"
+    "  - schedule: {cron: '0 3 * * *', timezone: Europe/Berlin, branch: main}\n"
+    "mode: queued\n"
+    "variables: {where: {default: a, description: b, choices: [a, c]}}\n"
+) + GOOD
+
+
+@pytest.fixture
+def repo(tmp_path):
+    return Repo(tmp_path)
+
+
+@pytest.fixture
+def database(tmp_path):
+    return open_database(str(tmp_path / "state.db"))
+
+
+def update(repo, ref="refs/heads/main"):
+    return RefUpdate("0" * 40, repo.head, ref)
+
+
+def test_entries_survive_the_cache(repo, database):
+    repo.commit_and_push({".pipeline/release.yaml": FULL})
+    tree = repo.git("rev-parse", "HEAD:.pipeline")
+    pushes = (PushTrigger(branches=Patterns(("main",), ("x",)), paths=Patterns(("src/**",))),)
+    schedules = (ScheduleTrigger("0 3 * * *", "Europe/Berlin", "main"),)
+    wanted = (Entry("release", "queued", pushes, schedules, (Variable("where", "a", "b", ("a", "c")),)),)
+    assert entries(verdict(repo.server, None, tree)) == wanted
+    assert entries(verdict(repo.server, database, tree)) == wanted
+    assert entries(verdict(repo.server, database, tree)) == wanted
+
+
+@pytest.mark.parametrize("text", [GOOD, BAD])
+def test_a_tree_is_read_once(repo, database, text):
+    repo.commit_and_push({".pipeline/release.yaml": text})
+    first = judge(repo.server, database, [update(repo)])
+    tree = repo.git("rev-parse", "HEAD:.pipeline")
+    database.write("UPDATE verdicts SET ok = 0, body = 'from the cache'")
+    assert "from the cache" in judge(repo.server, database, [update(repo)])
+    database.write("UPDATE verdicts SET key = ?", (f"{tree}:other",))
+    assert judge(repo.server, database, [update(repo)]) == first
+
+
+def test_each_broken_tree_is_told_with_its_branches(repo, database):
+    repo.commit_and_push({".pipeline/release.yaml": BAD})
+    one = update(repo)
+    repo.commit_and_push({".pipeline/other.yaml": BAD})
+    updates = [one, one._replace(ref="refs/heads/same"), update(repo, "refs/heads/two"), update(repo, "refs/changes/3")]
+    said = judge(repo.server, database, updates)
+    assert "of main, same are wrong" in said
+    assert "of two are wrong" in said
+    assert said.count("release.yaml:5:9") == 2
+    assert said.count("other.yaml:5:9") == 1
+
+
+def test_the_version_follows_the_code():
+    assert module.version() == module.version() != ""
+
+
+def test_a_broken_tree_starts_nothing():
+    assert entries(Verdict(False, "words")) == ()
