@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from agent.definition.diagnostics import Diagnostic
 from agent.definition.document import Action, ReusableAction, Variable
-from agent.definition.nodes import Items, Node, Scalar, Table, walk
+from agent.definition.nodes import Items, Node, Scalar, Table, table, walk
 from agent.definition.references import references, replace
 from agent.definition.suggest import did_you_mean
 
@@ -104,7 +104,7 @@ class _Expansion:
         """An action of which only its name is known: it does something, and nobody can tell what it leaves."""
         name = action.get("name")
         self.lost |= {"use", "image"} | ({name.text} if isinstance(name, Scalar) else set())
-        return Table(tuple(entry for entry in action.entries if entry[0].text not in {"use", "with"}), action.span)
+        return table((entry for entry in action.entries if entry[0].text not in {"use", "with"}), action.span)
 
     def _own_kind(self, action: Table) -> None:
         for kind in _KINDS:
@@ -149,7 +149,7 @@ def _over(action: Table, caller: Table) -> Table:
     """The keys of the caller over those of the file."""
     own = {key.text: (key, value) for key, value in caller.entries if key.text not in {"use", "with", *_KINDS}}
     merged = {key.text: (key, _merged(key.text, value, own)) for key, value in action.entries if key.text not in _NOT_IN_FILE}
-    return Table(tuple({**merged, **own}.values()), caller.span)
+    return Table({**merged, **own}, caller.span)
 
 
 def _merged(key: str, value: Node, own: dict[str, tuple[Scalar, Node]]) -> Node:
@@ -159,7 +159,7 @@ def _merged(key: str, value: Node, own: dict[str, tuple[Scalar, Node]]) -> Node:
         return value
     del own[key]
     entries = {name.text: (name, text) for name, text in (*value.entries, *over.entries)}
-    return Table(tuple(entries.values()), value.span)
+    return Table(entries, value.span)
 
 
 def _replaced(node: Node, values: Mapping[str, str]) -> Node:
@@ -172,13 +172,13 @@ def _replaced(node: Node, values: Mapping[str, str]) -> Node:
     if isinstance(node, Items):
         return Items(tuple(_replaced(item, values) for item in node.items), node.span)
     entries = ((key, value if key.text == "run" else _replaced(value, values)) for key, value in node.entries)
-    return Table(tuple(entries), node.span)
+    return table(entries, node.span)
 
 
 def _map_value(node: Node, key: str, change: Callable[[Node], Node]) -> Node:
     if not isinstance(node, Table):
         return node
-    return Table(tuple((name, change(value) if name.text == key else value) for name, value in node.entries), node.span)
+    return table(((name, change(value) if name.text == key else value) for name, value in node.entries), node.span)
 
 
 def _map_items(node: Node, change: Callable[[Node], Node]) -> Node:

@@ -4,7 +4,7 @@ The reader works on parser events, so nothing is composed, resolved or expanded 
 crashes on deep nesting and aliases grow exponentially. Scalars keep the text that was written (see `values.py`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
 import yaml
@@ -42,18 +42,28 @@ class Items(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A mapping; keys are unique."""
+    """A mapping: by the text of the key, the key itself and its value."""
 
-    entries: "tuple[tuple[Scalar, Node], ...]"
+    fields: "dict[str, tuple[Scalar, Node]]"
     span: Span
+
+    @property
+    def entries(self) -> "Iterable[tuple[Scalar, Node]]":
+        """Keys and values, in the order of the file."""
+        return self.fields.values()
 
     def get(self, key: str) -> "Node | None":
         """The value of a key."""
-        return next((value for name, value in self.entries if name.text == key), None)
+        return self.fields[key][1] if key in self.fields else None
 
     def key(self, key: str) -> Scalar | None:
         """The key itself, for its place."""
-        return next((name for name, _ in self.entries if name.text == key), None)
+        return self.fields[key][0] if key in self.fields else None
+
+
+def table(entries: "Iterable[tuple[Scalar, Node]]", span: Span) -> Table:
+    """A mapping of keys and values."""
+    return Table({key.text: (key, value) for key, value in entries}, span)
 
 
 Node = Scalar | Items | Table
@@ -198,7 +208,7 @@ class _Reader:
 
     def _end(self, event: _Event) -> None:
         closed = self._open.pop()
-        node: Node = Table(tuple(closed.entries), closed.span) if closed.is_table else Items(tuple(closed.children), closed.span)
+        node: Node = table(closed.entries, closed.span) if closed.is_table else Items(tuple(closed.children), closed.span)
         self._add(node, event)
 
     def _add(self, node: Node, event: _Event) -> None:

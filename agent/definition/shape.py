@@ -11,7 +11,7 @@ from typing import Annotated, Any, Generic, NamedTuple, TypeVar, Union, get_args
 from pydantic import BaseModel, ValidationError
 
 from agent.definition.diagnostics import Diagnostic
-from agent.definition.nodes import Items, Node, Scalar, Table, plain, walk
+from agent.definition.nodes import Items, Node, Scalar, Table, plain, table, walk
 from agent.definition.references import OPENING
 from agent.definition.suggest import did_you_mean
 from agent.definition.values import found
@@ -23,6 +23,7 @@ _EMPTY_MAPPINGS = frozenset({"push", "approval"})  # `- push:` says something wi
 
 Model = TypeVar("Model", bound=BaseModel)
 Path = tuple[str | int, ...]
+Problem = Mapping[str, Any]  # as pydantic tells it
 
 
 class Shape(NamedTuple, Generic[Model]):
@@ -59,27 +60,39 @@ def locate(root: Node, loc: Sequence[str | int]) -> Place:
 
 
 def read_model(model: type[Model], root: Node) -> Shape[Model]:
-    """Read nodes into a model."""
+    """Read nodes into a model. Where too much is wrong nothing is left, and the first mistakes are told."""
     cleaned, diagnostics = _without_nothing(root)
     told = {diagnostic.message for diagnostic in diagnostics}
     lost: set[str] = set()
-    result: Model | None = None
     for round_ in range(_MAX_ROUNDS):
-        try:
-            result = model.model_validate(plain(cleaned))
+        result, problems = _validate(model, cleaned)
+        if result is not None:
+            return Shape(result, cleaned, frozenset(lost), tuple(diagnostics))
+        if round_ == 0 or not diagnostics:
+            diagnostics += [_explain(model, cleaned, one) for one in problems[:MAX_TOLD] if not _is_told(one, told)]
+        paths = {locate(cleaned, _victim(problem)).path for problem in problems[:MAX_TOLD]}
+        if () in paths or len(problems) > MAX_TOLD:
             break
-        except ValidationError as error:
-            problems = [problem for problem in error.errors(include_url=False) if not _follows(problem)]
-            if round_ == 0 or not diagnostics:
-                diagnostics += [_explain(model, cleaned, one) for one in problems[:MAX_TOLD] if not _is_told(one, told)]
-            paths = {locate(cleaned, _victim(problem)).path for problem in problems}
-            lost.update(scalar.text for path in paths for scalar in walk(locate(cleaned, path).node))
-            lost.update(str(part) for path in paths for part in path[-1:])
-            lost.update(unknown_in(_section(model, one["loc"][:-1])) for one in problems if one["type"] == "extra_forbidden")
-            if () in paths:
-                break
-            cleaned = prune(cleaned, paths)
-    return Shape(result, cleaned, frozenset(lost), tuple(diagnostics))
+        lost.update(_lost(model, cleaned, paths, problems))
+        cleaned = prune(cleaned, paths)
+    return Shape(None, cleaned, frozenset(lost), tuple(diagnostics))
+
+
+def _validate(model: type[Model], root: Node) -> tuple[Model | None, list[Problem]]:
+    try:
+        return model.model_validate(plain(root)), []
+    except ValidationError as error:
+        return None, [problem for problem in error.errors(include_url=False) if not _follows(problem)]
+
+
+def _lost(model: type[BaseModel], root: Node, paths: Iterable[Path], problems: Iterable[Problem]) -> Iterator[str]:
+    """The words of what is taken out."""
+    for path in paths:
+        yield from (scalar.text for scalar in walk(locate(root, path).node))
+        yield from (str(part) for part in path[-1:])
+    for problem in problems:
+        if problem["type"] == "extra_forbidden":
+            yield unknown_in(_section(model, problem["loc"][:-1]))
 
 
 def prune(node: Node, paths: Iterable[Path]) -> Node:
@@ -89,9 +102,8 @@ def prune(node: Node, paths: Iterable[Path]) -> Node:
         here.setdefault(path[0], []).append(path[1:])
     if isinstance(node, Table):
         entries = ((key, value, here.get(key.text)) for key, value in node.entries)
-        return Table(
-            tuple((key, prune(value, at) if at else value) for key, value, at in entries if () not in (at or ())), node.span
-        )
+        kept = ((key, prune(value, at) if at else value) for key, value, at in entries if () not in (at or ()))
+        return table(kept, node.span)
     if isinstance(node, Items):
         items = ((item, here.get(index)) for index, item in enumerate(node.items))
         return Items(tuple(prune(item, at) if at else item for item, at in items if () not in (at or ())), node.span)
@@ -116,7 +128,7 @@ def _without_nothing(root: Node) -> tuple[Node, list[Diagnostic]]:
 
     def clean(node: Node) -> Node:
         if isinstance(node, Table):
-            return Table(tuple(entry for key, value in node.entries for entry in clean_entry(key, value)), node.span)
+            return table((entry for key, value in node.entries for entry in clean_entry(key, value)), node.span)
         if isinstance(node, Items):
             return Items(tuple(kept for item in node.items for kept in clean_item(item)), node.span)
         return node
@@ -125,7 +137,7 @@ def _without_nothing(root: Node) -> tuple[Node, list[Diagnostic]]:
         if not (isinstance(value, Scalar) and value.is_nothing):
             yield key, clean(value)
         elif key.text in _EMPTY_MAPPINGS:
-            yield key, Table((), value.span)
+            yield key, Table({}, value.span)
         else:
             hint = 'indent what belongs to it, or remove the key; an empty text is written ""'
             diagnostics.append(Diagnostic("GP102", key.span, _no_value(key.text), hint, key.width))
@@ -139,12 +151,12 @@ def _without_nothing(root: Node) -> tuple[Node, list[Diagnostic]]:
     return clean(root), diagnostics
 
 
-def _follows(problem: Mapping[str, Any]) -> bool:
+def _follows(problem: Problem) -> bool:
     """Whether a complaint only follows from another: a list whose broken items were not counted is too short."""
     return problem["type"] == "too_short" and len(problem["input"]) > 0
 
 
-def _is_told(problem: Mapping[str, Any], told: Container[str]) -> bool:
+def _is_told(problem: Problem, told: Container[str]) -> bool:
     """Whether a missing key is one that was there without a value."""
     return problem["type"] == "missing" and _no_value(str(problem["loc"][-1])) in told
 
@@ -153,13 +165,13 @@ def _no_value(key: str) -> str:
     return f"'{key}' has no value"
 
 
-def _victim(problem: Mapping[str, Any]) -> Sequence[str | int]:
+def _victim(problem: Problem) -> Sequence[str | int]:
     """What to take out so that this problem is gone: the value, or for a missing key what misses it."""
     loc: tuple[str | int, ...] = problem["loc"]
     return loc[:-1] if problem["type"] == "missing" or loc[-1:] == ("[key]",) else loc
 
 
-def _explain(model: type[BaseModel], root: Node, problem: Mapping[str, Any]) -> Diagnostic:
+def _explain(model: type[BaseModel], root: Node, problem: Problem) -> Diagnostic:
     loc: tuple[str | int, ...] = problem["loc"]
     place = locate(root, loc)
     if problem["type"] == "extra_forbidden":
@@ -177,7 +189,7 @@ def _explain(model: type[BaseModel], root: Node, problem: Mapping[str, Any]) -> 
     return Diagnostic(code, node.span, prefix + message, hint, _width(node))
 
 
-def _wording(problem: Mapping[str, Any]) -> tuple[str, str, str]:
+def _wording(problem: Problem) -> tuple[str, str, str]:
     """Code, message and hint for a complaint about a value."""
     context, value = problem.get("ctx", {}), problem["input"]
     match problem["type"]:

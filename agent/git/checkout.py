@@ -172,10 +172,10 @@ class Slot:
         """Make the tree that of a commit. Raises EnvironmentFault."""
         try:
             self.tree.mkdir(parents=True, exist_ok=True)
-            with _locked(self.home / "lock"):
+            with _locked(self.home / "lock") as lock:
                 if self.commit != commit:
                     self._marker.unlink(missing_ok=True)
-                    self._update(git, commit)
+                    self._update(git, commit, lock)
                     _write(self._marker, f"{commit} {_boot()}".encode())
                 self.touch()
         except OSError as error:
@@ -183,25 +183,25 @@ class Slot:
                 f"commit {commit} cannot be checked out: {error}", hint="make room on the disk, and look at the owner of it"
             ) from error
 
-    def _update(self, git: Git, commit: str) -> None:
+    def _update(self, git: Git, commit: str, lock: int) -> None:
         (self.home / "index.lock").unlink(missing_ok=True)  # of a killed git; we hold the slot's own lock
         environment = self._environment(git)
-        code, err = self._read_tree(git, commit, environment)
+
+        def call(*args: str) -> tuple[int, bytes]:
+            code, _, err = git.call("-C", str(self.tree), *args, environment=environment, lock=lock)
+            return code, err
+
+        code, err = call("read-tree", "-u", "--reset", commit)
         if code and self._index.exists():  # perhaps it is the index that is damaged; without it every file is written anew
             self._index.unlink()
-            code, err = self._read_tree(git, commit, environment)
+            code, err = call("read-tree", "-u", "--reset", commit)
         if not code:
-            code, _, err = git.call("-C", str(self.tree), "clean", "-ffdxq", environment=environment)
+            code, err = call("clean", "-ffdxq")
         if code:
             raise EnvironmentFault(
                 f"commit {commit} cannot be checked out: {err.decode(errors='replace').strip()[-2000:]}",
                 hint=f"is it still there, and is there room on the disk of {self.home}? `git pipeline doctor` looks",
             )
-
-    def _read_tree(self, git: Git, commit: str, environment: Mapping[str, str]) -> tuple[int, bytes]:
-        arguments = ("-C", str(self.tree), "read-tree", "-u", "--reset", commit)
-        code, _, err = git.call(*arguments, environment=environment)
-        return code, err
 
     def _environment(self, git: Git) -> dict[str, str]:
         config = {**_CONFIG, **_no_filters(git)}
@@ -228,10 +228,11 @@ def _boot() -> str:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(path: Path) -> Iterator[int]:
+    """Hold a lock file; gives its descriptor."""
     with path.open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        yield file.fileno()
 
 
 def _read_leases(path: Path) -> dict[str, Lease]:

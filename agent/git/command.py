@@ -56,10 +56,16 @@ class Git:
             )
         return out
 
-    def call(self, *args: str, stdin: bytes = b"", environment: Mapping[str, str] | None = None) -> tuple[int, bytes, bytes]:
-        """Exit code (negative: killed by that signal), standard output and standard error; `environment` adds variables."""
+    def call(
+        self, *args: str, stdin: bytes = b"", environment: Mapping[str, str] | None = None, lock: int | None = None
+    ) -> tuple[int, bytes, bytes]:
+        """Exit code (negative: killed by that signal), standard output and standard error.
+
+        `environment` adds variables. `lock` is a descriptor that git gets too: should we be killed, a lock on it lasts until git
+        has ended.
+        """
         argv = [self._executable, f"--git-dir={self.git_dir}", *args]
-        return _communicate(argv, {**self.environment, **(environment or {})}, stdin)
+        return _communicate(argv, {**self.environment, **(environment or {})}, stdin, lock)
 
 
 def _absolute(paths: str) -> str:
@@ -87,11 +93,11 @@ def _words(err: bytes) -> str:
     return err.decode(errors="replace").strip()[:_WORDS]
 
 
-def _communicate(argv: list[str], environment: dict[str, str], stdin: bytes) -> tuple[int, bytes, bytes]:
+def _communicate(argv: list[str], environment: dict[str, str], stdin: bytes, lock: int | None) -> tuple[int, bytes, bytes]:
     ends = [os.pipe(), os.pipe(), os.pipe()]
     (in_read, in_write), (out_read, out_write), (err_read, err_write) = ends
     try:
-        pid = _spawn(argv, environment, (in_read, out_write, err_write))
+        pid = _spawn(argv, environment, [in_read, out_write, err_write, *([] if lock is None else [lock])])
     except OSError as error:
         _close(in_write, out_read, err_read)
         raise EnvironmentFault(f"cannot run {argv[0]}: {error.strerror}") from error
@@ -109,12 +115,12 @@ def _communicate(argv: list[str], environment: dict[str, str], stdin: bytes) -> 
     return os.waitstatus_to_exitcode(status), out, err
 
 
-def _spawn(argv: list[str], environment: dict[str, str], streams: tuple[int, int, int]) -> int:
+def _spawn(argv: list[str], environment: dict[str, str], descriptors: list[int]) -> int:
     return os.posix_spawn(
         argv[0],
         argv,
         environment,
-        file_actions=[(os.POSIX_SPAWN_DUP2, descriptor, place) for place, descriptor in enumerate(streams)],
+        file_actions=[(os.POSIX_SPAWN_DUP2, descriptor, place) for place, descriptor in enumerate(descriptors)],
         setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # Python ignores them, and a child would inherit that
     )
 

@@ -85,7 +85,8 @@ class Node:
         return self._oid if self._entries else b""
 
     def _is_split(self) -> bool:
-        return bool(self._children) or any(mode == DIRECTORY and _FAN.fullmatch(name) for name, (mode, _) in self._entries.items())
+        written = (name for name, (mode, _) in self._entries.items() if mode == DIRECTORY)
+        return bool(self._children) or any(_FAN.fullmatch(name) for name in written)
 
     def _child(self, name: bytes) -> "Node | None":
         if name not in self._children and _FAN.fullmatch(name):

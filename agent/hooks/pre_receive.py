@@ -52,13 +52,13 @@ def _refuse(reason: str) -> int:
 
 def _judge(git_dir: str, environ: Mapping[str, str], push: Push, process: str) -> str:
     git = Git(git_dir, clean_environment(environ, quarantine=True))
-    quiet = not any(definition_trees(git, [update.new for update in push.updates if not update.is_deletion]).values())
+    trees = definition_trees(git, [update.new for update in push.updates if not update.is_deletion])
     mark = stage.quiet_mark(git_dir, process, push)
-    if quiet and not os.access(f"{stage.home(git_dir)}/{stage.UNSETTLED}", os.F_OK):
+    if not any(trees.values()) and not os.access(f"{stage.home(git_dir)}/{stage.UNSETTLED}", os.F_OK):
         os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
         return ""
     if os.access(mark, os.F_OK):
         os.unlink(mark)  # noqa: PTH108 - of a push long ago
     from agent.hooks.verdict import judge_and_record
 
-    return judge_and_record(git, push, process, quiet=quiet)
+    return judge_and_record(git, push, process, trees)

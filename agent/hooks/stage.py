@@ -15,7 +15,7 @@ _PREFIX = "git-pipeline: "
 
 def say(*texts: str) -> None:
     """Write lines for the pusher; each text carries our name. Nobody to read them is no fault."""
-    from agent.worker.follow import sanitise
+    from agent.worker.terminal import sanitise
 
     lines = [line for text in texts for line in (_PREFIX + text).split("\n")]
     data = "".join(f"{sanitise(line)}\n" for line in lines).encode(errors="replace")

@@ -6,25 +6,32 @@ from agent.git.history import with_bases
 from agent.hooks import stage
 from agent.model.push import Push
 from agent.state.database import Database, open_database
-from agent.worker.admission import objection
 from agent.worker.intake import Intake
-from agent.worker.judge import judge
+from agent.worker.judge import Trees, judge
 
 
-def judge_and_record(git: Git, push: Push, process: str, *, quiet: bool) -> str:
-    """Why the push is refused; empty if it is not, and then it is recorded.
+def judge_and_record(git: Git, push: Push, process: str, trees: Trees) -> str:
+    """Why the push is refused; empty if it is not, and then it is recorded. `trees` are the `.pipeline/` trees of its commits.
 
     What is wrong is told even where there is no database. Raises the fault of the database after that, or whatever else fails.
     """
     database, fault = _open(git.git_dir)
     push = push._replace(received_at=stage.now().isoformat(), updates=with_bases(git, push.updates))
-    if not quiet and (refused := judge(git, database, push.updates) or objection(git, database, push)):
+    if refused := judge(git, database, push.updates, trees) or _objection(git, database, push, trees):
         return refused
     if fault:
         raise fault
     if database:
-        Intake(git, database, stage.now).record(push, process, quiet=quiet)
+        Intake(git, database, stage.now).record(push, process, trees)
     return ""
+
+
+def _objection(git: Git, database: Database | None, push: Push, trees: Trees) -> str:
+    if not push.options.variables or push.options.skip:
+        return ""
+    from agent.worker.admission import objection
+
+    return objection(git, database, push, trees)
 
 
 def _open(git_dir: str) -> tuple[Database | None, Exception | None]:

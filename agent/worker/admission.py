@@ -6,13 +6,12 @@ from typing import NamedTuple
 from agent.errors import UsageError
 from agent.git.command import Git
 from agent.git.history import Commit, changed_paths, commits
-from agent.git.tree import definition_trees
 from agent.model.push import Push, RefUpdate
 from agent.model.trigger import Entry
 from agent.plan.parameters import check, share
 from agent.plan.triggers import SKIP, Match, NoMatch, decide
 from agent.state.database import Database
-from agent.worker.judge import entries, verdict
+from agent.worker.judge import Trees, entries, verdict
 
 
 class Start(NamedTuple):
@@ -31,12 +30,12 @@ class Matched(NamedTuple):
     update: RefUpdate
 
 
-def starts(git: Git, database: Database | None, push: Push) -> tuple[tuple[Start, ...], tuple[str, ...]]:
+def starts(git: Git, database: Database | None, push: Push, trees: Trees) -> tuple[tuple[Start, ...], tuple[str, ...]]:
     """All executions that a push starts, in the order of its updates, and lines for the pusher about those it does not.
 
-    Raises EnvironmentFault if git or the database fails.
+    `trees` names the `.pipeline/` tree of each new object. Raises EnvironmentFault if git or the database fails.
     """
-    found, lines, read = matched(git, database, push)
+    found, lines, read = matched(git, database, push, trees)
     started = []
     for entry, update in found:
         declared = {variable.name for variable in entry.variables}
@@ -48,11 +47,9 @@ def starts(git: Git, database: Database | None, push: Push) -> tuple[tuple[Start
     return tuple(started), tuple(lines)
 
 
-def objection(git: Git, database: Database | None, push: Push) -> str:
+def objection(git: Git, database: Database | None, push: Push, trees: Trees) -> str:
     """What is wrong with the variables that a push gives, judged before it is accepted; empty if nothing is."""
-    if not push.options.variables or push.options.skip:
-        return ""
-    found, _, _ = matched(git, database, push)
+    found, _, _ = matched(git, database, push, trees)
     by_name = {entry: None for entry, _ in found}
     try:
         share(list(by_name), push.options.variables)
@@ -61,7 +58,7 @@ def objection(git: Git, database: Database | None, push: Push) -> str:
     return ""
 
 
-def matched(git: Git, database: Database | None, push: Push) -> tuple[list[Matched], list[str], "_Commits"]:
+def matched(git: Git, database: Database | None, push: Push, trees: Trees) -> tuple[list[Matched], list[str], "_Commits"]:
     """The pipelines that match, one or several for each update, and lines about those that were kept from it."""
     updates = [update for update in push.updates if (update.branch or update.tag) and not update.is_deletion]
     read = _Commits(git, updates)
@@ -69,7 +66,9 @@ def matched(git: Git, database: Database | None, push: Push) -> tuple[list[Match
     lines: dict[str, None] = {}
     judged: dict[str, tuple[Entry, ...]] = {}
     broken = "nothing is started for {}: its pipeline files are wrong (git pipeline check)"
-    for update, tree in _with_definitions(git, updates):
+    for update in updates:
+        if not (tree := trees.get(update.new, "")):
+            continue
         if tree not in judged:
             known = verdict(git, database, tree)
             judged[tree] = entries(known)
@@ -83,12 +82,6 @@ def matched(git: Git, database: Database | None, push: Push) -> tuple[list[Match
             elif line := _kept_from(entry, push, decision):
                 lines[line] = None
     return found, list(lines), read
-
-
-def _with_definitions(git: Git, updates: Iterable[RefUpdate]) -> list[tuple[RefUpdate, str]]:
-    asked = list(updates)
-    trees = definition_trees(git, [update.new for update in asked]) if asked else {}
-    return [(update, tree) for update in asked if (tree := trees.get(update.new))]
 
 
 def _kept_from(entry: Entry, push: Push, decision: NoMatch) -> str:

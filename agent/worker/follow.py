@@ -4,24 +4,18 @@ Following is all that Ctrl-C, a dropped connection or a closed terminal end; the
 """
 
 import os
-import re
 import select
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from agent.worker import wake
+from agent.worker.terminal import sanitise
 
 LEAVE = b"\x04"  # alone on a line (worker/feed.py)
 QUICK, SLOW = 0.01, 0.1  # seconds between two looks: after news, and after long silence
 LOOK = 1.0  # seconds between two looks for the worker
 GRACE = 15.0  # seconds that a worker which was just started may need until it listens
 GONE = 3.0  # seconds of absence after which one that did listen is gone: another may be taking over
-WIDEST = 4000  # characters of a line that are shown
-
-_SEQUENCES = re.compile(
-    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~]?)"
-)  # CSI, OSC and other strings, the rest
-_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")  # also what reorders text on a screen
 
 
 class Followed(NamedTuple):
@@ -126,13 +120,6 @@ class _Feed:
     def close(self) -> None:
         if self._file >= 0:
             os.close(self._file)
-
-
-def sanitise(line: str) -> str:
-    """The line without anything that could steer a terminal; of text overwritten by a carriage return, what stayed."""
-    shown = [part for part in _SEQUENCES.sub("", line).split("\r") if part]
-    text = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", shown[-1]) if shown else ""
-    return text if len(text) <= WIDEST else text[:WIDEST] + " …"
 
 
 class _Life:

@@ -6,7 +6,7 @@ confirmed is told by the refs: one that stands where the push wanted it, and was
 
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -61,13 +61,13 @@ class Intake:
         self._last = 0
         self._unsettled = f"{database.path.rpartition('/')[0]}/{UNSETTLED}"
 
-    def record(self, push: Push, process: str, *, quiet: bool = False) -> None:
-        """Before the refs move: remember the push. `process` names the process of git that receives it, for `take`.
+    def record(self, push: Push, process: str, trees: Mapping[str, str]) -> None:
+        """Before the refs move: remember the push, and the `.pipeline/` tree of each of its new objects.
 
-        `quiet`: no commit of it carries pipeline files, so that nobody need look again.
+        `process` names the process of git that receives it, for `take`.
         """
         with self._database.transaction():
-            self._add(_Told(push, quiet), process, pushes.PENDING)
+            self._add(_Told(push, trees), process, pushes.PENDING)
             os.close(os.open(self._unsettled, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
     def take(self, push: Push, process: str) -> Admission:
@@ -78,9 +78,7 @@ class Intake:
         found = self._pushes.of_process(process) if process else None
         told = _covered(found, push) if found else None
         if not found or not told:
-            from agent.git.history import with_bases
-
-            told = _Told(push._replace(updates=with_bases(self._git, push.updates)), False)
+            told = self._unrecorded(push, with_bases=True)
             found = self._add(told, process, pushes.CONFIRMED)
         elif found.state == pushes.DROPPED:
             self._pushes.confirm(found.id, _body(told))
@@ -116,8 +114,15 @@ class Intake:
         zero = "0" * len(next(value for _, *values in moved for value in values if value))
         updates = tuple(RefUpdate(Oid(old or zero), Oid(new or zero), RefName(ref), old or "") for ref, old, new in moved)
         push = Push(updates, Options(), pusher, self._clock().isoformat())
-        told = _Told(push, False)
+        told = self._unrecorded(push)
         return _together([settled, self._settle(self._add(told, "", pushes.CONFIRMED), told)])
+
+    def _unrecorded(self, push: Push, *, with_bases: bool = False) -> "_Told":
+        from agent.git import history, tree
+
+        if with_bases:
+            push = push._replace(updates=history.with_bases(self._git, push.updates))
+        return _Told(push, tree.definition_trees(self._git, [update.new for update in push.updates if not update.is_deletion]))
 
     def _add(self, told: "_Told", process: str, state: str) -> Recorded:
         found = Recorded(self._new_id(), told.push.received_at, process, state, _body(told))
@@ -133,7 +138,7 @@ class Intake:
                     self._enqueue(found, told.push, start)
                 self._marks.saw((update.ref, update.new) for update in told.push.updates)
                 self._tidy()
-        return Admission(() if told.quiet else self._started(found.id), lines)
+        return Admission(self._started(found.id) if told.has_pipelines else (), lines)
 
     def _try(self, found: Recorded, told: "_Told") -> Admission:
         """The same, for a push among others: one that cannot be taken in stays open and keeps nobody else back."""
@@ -145,11 +150,11 @@ class Intake:
             )
 
     def _starts(self, told: "_Told") -> "tuple[tuple[Start, ...], tuple[str, ...]]":
-        if told.quiet:
+        if not told.has_pipelines:
             return (), ()
         from agent.worker.admission import starts
 
-        return starts(self._git, self._database, told.push)
+        return starts(self._git, self._database, told.push, told.trees)
 
     def _drop(self, found: Recorded) -> Admission:
         with self._database.transaction():
@@ -267,7 +272,11 @@ class _Told(NamedTuple):
     """A push as its row keeps it."""
 
     push: Push
-    quiet: bool
+    trees: Mapping[str, str]
+
+    @property
+    def has_pipelines(self) -> bool:
+        return any(self.trees.values())
 
     def only(self, updates: tuple[RefUpdate, ...]) -> "_Told":
         return self._replace(push=self.push._replace(updates=updates))
@@ -286,6 +295,6 @@ def _body(told: _Told) -> str:
 
 
 def _told(body: str) -> _Told:
-    (updates, (skip, detach, variables), pusher, received_at), quiet = json.loads(body)
+    (updates, (skip, detach, variables), pusher, received_at), trees = json.loads(body)
     options = Options(skip, detach, tuple((name, value) for name, value in variables))
-    return _Told(Push(tuple(RefUpdate(*update) for update in updates), options, pusher, received_at), quiet)
+    return _Told(Push(tuple(RefUpdate(*update) for update in updates), options, pusher, received_at), trees)

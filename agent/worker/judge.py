@@ -6,7 +6,7 @@ The hooks import this. What reads YAML is imported only for a tree that nobody h
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -19,16 +19,19 @@ from agent.state.database import Database
 from agent.state.verdicts import Verdict, Verdicts
 
 _READERS = ("model", "definition", "definition/rules", "graph", "plan")  # the packages that a verdict depends on
+Trees = Mapping[str, str]  # as agent.git.tree.definition_trees returns them
 _SHOWN = 5  # broken trees of one push that are explained in full
 
 
-def judge(git: Git, database: Database | None, updates: Iterable[RefUpdate]) -> str:
+def judge(git: Git, database: Database | None, updates: Iterable[RefUpdate], trees: Trees | None = None) -> str:
     """Why a push cannot be accepted: every mistake in every pipeline file it brings; empty if there is none.
 
-    Without a database nothing is cached. Raises EnvironmentFault if git or the database fails.
+    Without a database nothing is cached. `trees` saves a call of git if they are known. Raises EnvironmentFault if git or the
+    database fails.
     """
     moved = [update for update in updates if (update.branch or update.tag) and not update.is_deletion]
-    trees = definition_trees(git, [update.new for update in moved])
+    if trees is None:
+        trees = definition_trees(git, [update.new for update in moved])
     refs: dict[str, list[str]] = {}
     for update in moved:
         if tree := trees.get(update.new):

@@ -99,10 +99,12 @@ class Loop:
         if rung or self._faults:
             self._take_in()
         while self._facts:
-            fact = self._facts[0]
-            if running := self._running.get(fact.execution):
-                self._record(running, [fact.event])
-            self._facts.popleft()  # only now: a journal that cannot be written keeps the fact
+            execution = self._facts[0].execution
+            known = [fact for fact in self._facts if fact.execution == execution]
+            if running := self._running.get(execution):
+                self._record(running, [fact.event for fact in known])
+            for fact in known:  # only now: a journal that cannot be written keeps the facts
+                self._facts.remove(fact)
 
     def _take_in(self) -> None:
         self._parts.intake()
@@ -173,16 +175,28 @@ class Loop:
 
     def _start_wanted(self) -> None:
         """Start as many attempts as there are places, oldest wish first: journal all intents, then act."""
-        free = self._parts.pool.free
         for name in [name for name, (one, start) in self._wanted.items() if not _is_wanted(one, start)]:
             del self._wanted[name]
-        chosen = list(self._wanted)[: max(0, free)]
-        for name in chosen:
-            running, start = self._wanted.pop(name)
-            now = self._parts.clock()
-            deadline = now + running.action(start.stage, start.action).timeout
-            intent = ActionStarting(at=now, stage=start.stage, action=start.action, attempt=start.attempt, deadline=deadline)
-            self._record(running, [intent])
+        chosen: dict[ExecutionId, list[str]] = {}
+        for name in list(self._wanted)[: max(0, self._parts.pool.free)]:
+            chosen.setdefault(self._wanted[name][0].execution.id, []).append(name)
+        for execution, names in chosen.items():
+            self._start(self._running[execution], {name: self._wanted.pop(name)[1] for name in names})
+
+    def _start(self, running: Running, starts: dict[str, StartAction]) -> None:
+        now = self._parts.clock()
+        intents = [
+            ActionStarting(
+                at=now,
+                stage=start.stage,
+                action=start.action,
+                attempt=start.attempt,
+                deadline=now + running.action(start.stage, start.action).timeout,
+            )
+            for start in starts.values()
+        ]
+        self._record(running, intents)
+        for name, start in starts.items():
             self._prepared.discard(name)
             self._perform(running, start.stage, start.action, start.attempt, resumed=False)
 

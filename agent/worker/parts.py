@@ -93,8 +93,10 @@ class Parts:
     def after(self, running: Running, events: tuple[Event, ...]) -> None:
         """Bring everything beside the journal up to date; without events: after a restart."""
         state, execution = running.state, running.execution
-        started, ended = _iso(state.started_at), _iso(state.ended_at)
-        self.queue.set_status(execution.id, state.status, started_at=started, ended_at=ended)
+        if running.told is not state.status or not events:
+            started, ended = _iso(state.started_at), _iso(state.ended_at)
+            self.queue.set_status(execution.id, state.status, started_at=started, ended_at=ended)
+            running.told = state.status
         feed = self.feeds(execution.id)
         for event in events:
             feed.say(*line_for(event, execution, running.plan, state))

@@ -23,6 +23,7 @@ class Running:
         self.plan = plan
         self.state = fold(msgspec.json.decode(body, type=Event) for body in journal.read(execution.id))
         self.left_at = -1  # the state of which followers know that there is nothing more to see
+        self.told: Status | None = None  # the status that the table of executions has
         self.wake_at: datetime | None = None
         self._journal = journal
         self._places: tuple[Place, ...] | None = None

@@ -103,7 +103,9 @@ class ExecutorContract:
         assert printed(one) == b"up\ntidy\n"
 
     def test_who_forks_and_stays_does_not_outlive_the_job(self, executor: Executor, job: Jobs, shell: None):
-        one = job("setsid sh -c 'while :; do date >beat; sleep 0.05; done' & sleep 1000 & while ! test -s beat; do sleep 0.05; done; echo done")
+        one = job(
+            "setsid sh -c 'while :; do date >beat; sleep 0.05; done' & sleep 1000 & while ! test -s beat; do sleep 0.05; done; echo done"
+        )
         assert run(executor, one).exit_code == 0
         assert printed(one) == b"done\n"
         assert _still(one.workspace / "beat")
@@ -127,7 +129,12 @@ class ExecutorContract:
         one = job('pwd; echo "$WHO" >made; echo a=b >>"$OUT"', workdir="sub", env={"WHO": "a 'b' $c", "OUT": ""})
         (one.workspace / "sub").mkdir()
         places = executor.place(one)
-        one = Job(**{**{name: getattr(one, name) for name in one.__struct_fields__}, "env": one.env | {"OUT": f"{places.control}/output"}})
+        one = Job(
+            **{
+                **{name: getattr(one, name) for name in one.__struct_fields__},
+                "env": one.env | {"OUT": f"{places.control}/output"},
+            }
+        )
         assert run(executor, one).exit_code == 0
         assert printed(one).decode().strip() == f"{places.workspace}/sub"
         assert (one.workspace / "sub" / "made").read_text() == "a 'b' $c\n"
@@ -157,7 +164,11 @@ class ExecutorContract:
         one = job("echo once\nexit 5")
         first = run(executor, one)
         second = run(self.build(repository), one)
-        assert (second.exit_code, second.reason, second.image) == (first.exit_code, first.reason, first.image) == (5, None, first.image)
+        assert (
+            (second.exit_code, second.reason, second.image)
+            == (first.exit_code, first.reason, first.image)
+            == (5, None, first.image)
+        )
         assert printed(one) == b"once\n"
 
     def test_a_worker_killed_in_the_middle(self, executor: Executor, job: Jobs, repository: str):
@@ -202,9 +213,13 @@ class ExecutorContract:
             ending = run(executor, one)
             assert (ending.exit_code, printed(one), (one.workspace / "trace").read_text()) == (0, b"out\n", "ran\n")
 
-    def test_sweep_keeps_what_is_to_be_kept_and_what_is_not_ours(self, executor: Executor, job: Jobs, tmp_path: Path, repository: str, shell: None):
+    def test_sweep_keeps_what_is_to_be_kept_and_what_is_not_ours(
+        self, executor: Executor, job: Jobs, tmp_path: Path, repository: str, shell: None
+    ):
         other = self.build(repository + "-other")
-        keep, doomed, foreign = (Jobs(tmp_path / name, f"{repository[5:]}{name}", image=self.image)("echo up\nsleep 1000") for name in "kdf")
+        keep, doomed, foreign = (
+            Jobs(tmp_path / name, f"{repository[5:]}{name}", image=self.image)("echo up\nsleep 1000") for name in "kdf"
+        )
         running = [Running(each, one) for each, one in ((executor, keep), (executor, doomed), (other, foreign))]
         for one in (keep, doomed, foreign):
             until(lambda one=one: printed(one) == b"up\n", "it runs")
@@ -241,5 +256,3 @@ def _still(path: Path) -> bool:
     before = path.stat().st_mtime_ns
     time.sleep(0.5)
     return path.stat().st_mtime_ns == before
-
-

@@ -34,7 +34,9 @@ class TestDocker(ExecutorContract):
     image = images.BUSYBOX
 
     def test_limits_and_rights_are_small(self, executor: Executor, job: Jobs):
-        one = job("grep -E 'CapEff|NoNewPrivs|Seccomp:' /proc/self/status; cat /sys/fs/cgroup/memory/memory.limit_in_bytes; ls /sys/class/net")
+        one = job(
+            "grep -E 'CapEff|NoNewPrivs|Seccomp:' /proc/self/status; cat /sys/fs/cgroup/memory/memory.limit_in_bytes; ls /sys/class/net"
+        )
         run(executor, one, None)
         text = printed(one).decode()
         assert "00000000000000db" in text  # CHOWN DAC_OVERRIDE FOWNER FSETID SETGID SETUID
@@ -43,7 +45,9 @@ class TestDocker(ExecutorContract):
         assert text.split()[-1] == "lo"
 
     def test_out_of_memory_is_told_apart(self, executor: Executor, job: Jobs):
-        one = job("head -c 200m /dev/zero | tail -c 200m >/dev/null; exec tail /dev/zero", resources=Resources(memory=32 * 1024**2))
+        one = job(
+            "head -c 200m /dev/zero | tail -c 200m >/dev/null; exec tail /dev/zero", resources=Resources(memory=32 * 1024**2)
+        )
         ending = run(executor, one)
         assert (ending.reason, ending.exit_code) == (Reason.OUT_OF_MEMORY, 137)
 
@@ -127,7 +131,9 @@ class TestDocker(ExecutorContract):
         with LogFile(tmp_path / "log", on_notice=notices.append) as log:
             ending = executor.run(one, log, Event())
         assert (ending.reason, "exit code 3" in ending.message, "db: broken" in notices) == (Reason.EXIT, True, True)
-        slow = Service(name="db", image=self.image, command=("sleep", "1000"), ready="exit 1", ready_timeout=timedelta(seconds=0.5))
+        slow = Service(
+            name="db", image=self.image, command=("sleep", "1000"), ready="exit 1", ready_timeout=timedelta(seconds=0.5)
+        )
         two = job("echo ran", services=(slow,))
         assert run(executor, two).reason is Reason.TIMEOUT
         assert printed(two) == b""
@@ -246,5 +252,3 @@ def test_frames_may_be_cut_anywhere():
     for size in (1, 2, 3, 7, 8, 9, 100, 1000):
         pieces = iter([stream[start : start + size] for start in range(0, len(stream), size)])
         assert b"".join(unframed(lambda pieces=pieces: next(pieces, b""))) == b"one" + b"two" * 50
-
-

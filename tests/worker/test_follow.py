@@ -10,9 +10,8 @@ from threading import Thread
 
 import pytest
 
-from agent.worker import follow as module
 from agent.worker import wake
-from agent.worker.follow import Followed, Output, follow, sanitise
+from agent.worker.follow import Followed, Output, follow
 
 ONE = (Followed("01", "release #1"),)
 TWO = (*ONE, Followed("02", "docs #7"))
@@ -116,23 +115,3 @@ def test_ctrl_c_ends_only_the_following(directory):
     assert process.wait(10) != 0
     process.stdout.close()
     os.close(listener)
-
-
-@pytest.mark.parametrize(
-    ("line", "shown"),
-    [
-        ("plain \u00fc \u65e5 \ttab", "plain \u00fc \u65e5 \ttab"),
-        ("\x1b[31mred\x1b[0m", "red"),
-        ("\x1b]0;title\x07after", "after"),
-        ("\x1b]8;;http://x\x1b\\link", "link"),
-        ("10%\r50%\r100%", "100%"),
-        ("100%\r", "100%"),
-        ("\x1b", ""),
-        ("a\x00b\x07c\x9bd", "a\ufffdb\ufffdc\ufffdd"),
-        ("\u202etxt.exe", "\ufffdtxt.exe"),
-        ("x" * 5000, "x" * module.WIDEST + " \u2026"),
-        ("", ""),
-    ],
-)
-def test_nothing_steers_the_terminal(line, shown):
-    assert sanitise(line) == shown
