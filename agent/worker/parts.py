@@ -14,6 +14,7 @@ from agent.execution.events import (
     Event,
     ExecutionEnded,
     ExecutionStarted,
+    RuleEnded,
     StageEnded,
     StageRetried,
 )
@@ -103,6 +104,8 @@ class Parts:
             self._remember(running, event)
             if isinstance(event, ActionEnded):
                 self._discard(running, event)
+            if isinstance(event, RuleEnded):
+                self.rules.forget(running, event)
         if _is_news(events, running):
             self.publish(running)
 

@@ -54,6 +54,11 @@ class Rules:
             return
         yield _ended(command, verdict, self._clock())
 
+    def forget(self, running: Running, event: RuleEnded) -> None:
+        """A rule ended, perhaps by a stop or a deadline: end its job, and ask it no more."""
+        self._waiting.pop((running.execution.id, event.stage, event.gate, event.index), None)
+        self._pool.stop(_job(running, event))
+
     def _judge(self, running: Running, command: EvaluateRule, post: Post) -> Verdict | None:
         rule = rule_of(running.stage(command.stage), command.gate, command.index)
         found = resolve_rule(rule, self._lookup.scope(running, running.state.stages[command.stage].attempt))
@@ -69,14 +74,13 @@ class Rules:
 
     def _start(self, running: Running, command: EvaluateRule, rule: Rule, post: Post) -> None:
         """Run the script of a `command` rule as a job of its own; found again by its name after a crash."""
-        name = ActionName(f"{command.gate}[{command.index}]")
         number = running.state.stages[command.stage].attempt
-        job = attempt_id(running.execution.id, command.stage, name, number)
+        job = _job(running, command)
         if self._pool.is_running(job):
             return
         attempt = Attempt(
             id=job, execution=running.execution, plan=running.plan, stage=running.stage(command.stage),
-            action=PlannedAction(name=name, work=_script(rule), env=_environment(rule)), number=number,
+            action=PlannedAction(name=_name(command), work=_script(rule), env=_environment(rule)), number=number,
             deadline=command.deadline, inputs=self._lookup.inputs(running), resumed=False,
         )  # fmt: skip
 
@@ -87,6 +91,15 @@ class Rules:
 
         work: Callable[[Stop], ActionEnded] = self._performer.perform(attempt)
         self._pool.start(job, work, done)
+
+
+def _name(rule: EvaluateRule | RuleEnded) -> ActionName:
+    return ActionName(f"{rule.gate}[{rule.index}]")
+
+
+def _job(running: Running, rule: EvaluateRule | RuleEnded) -> str:
+    """The name of the job of a `command` rule, for each attempt of the stage another."""
+    return attempt_id(running.execution.id, rule.stage, _name(rule), running.state.stages[rule.stage].attempt)
 
 
 def rule_of(stage: PlannedStage, gate: Gate, index: int) -> Rule:
