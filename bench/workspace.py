@@ -38,7 +38,7 @@ class _Bench:
         self._numbers = itertools.count()
         self._checkouts = Checkouts(str(repo.bare), root / "checkouts")
         self._workspaces = choose(root / "workspaces")
-        self._commit = ""
+        self._commit = next(self._turn)
         self._clones: list[Path] = []
 
     def clone(self) -> None:

@@ -78,11 +78,16 @@ def _absolute(paths: str) -> str:
 
 
 def _find(environment: Mapping[str, str]) -> str:
+    return find_program("git", environment, "install git, or mend the PATH")
+
+
+def find_program(name: str, environment: Mapping[str, str], hint: str) -> str:
+    """The path of a program on the PATH. Raises EnvironmentFault with the hint if it is not there."""
     for directory in os.get_exec_path(dict(environment)):
-        path = f"{directory}/git"
+        path = f"{directory}/{name}"
         if os.access(path, os.X_OK):
             return path
-    raise EnvironmentFault(f"git is not on the PATH ({environment.get('PATH', '')})", hint="install git, or mend the PATH")
+    raise EnvironmentFault(f"{name} is not on the PATH ({environment.get('PATH', '')})", hint=hint)
 
 
 def _verb(args: tuple[str, ...]) -> str:
@@ -91,6 +96,11 @@ def _verb(args: tuple[str, ...]) -> str:
 
 def _words(err: bytes) -> str:
     return err.decode(errors="replace").strip()[:_WORDS]
+
+
+def communicate(argv: list[str], environment: Mapping[str, str], stdin: bytes = b"") -> tuple[int, bytes, bytes]:
+    """Run another program (argv[0] is its path); what it leaves as `Git.call` returns it. Raises EnvironmentFault."""
+    return _communicate(argv, dict(environment), stdin, None)
 
 
 def _communicate(argv: list[str], environment: dict[str, str], stdin: bytes, lock: int | None) -> tuple[int, bytes, bytes]:

@@ -1,5 +1,8 @@
 """Writes loose objects: each appears whole or not at all, durable, and a killed writer leaves nothing that stands in the way.
 
+Contents are synced one by one; their names by `sync_directory` for the ref that is moved to them: a file system with a journal
+keeps names in the order in which they were made.
+
 Neither dulwich nor git does all three: dulwich leaves `<id>.lock` files behind that block the object for ever, git does not sync.
 """
 
@@ -69,7 +72,6 @@ class ObjectWriter:
             return
         with suppress(FileNotFoundError):
             directory.chmod(self._mode)
-        sync_directory(self._directory)
 
 
 def sync_directory(directory: Path) -> None:
