@@ -5,14 +5,25 @@ Docker only, no secrets, no hosts.
 """
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Annotated, Any
 
 import tomli
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from agent.errors import ConfigError
+
+
+_SSH_KEY = re.compile(
+    r"(?P<options>(?:[a-z-]+(?:=\"[^\"\x00-\x1f]*\")?(?:,[a-z-]+(?:=\"[^\"\x00-\x1f]*\")?)* +)?)"
+    r"(?:ssh|ecdsa|sk-ssh|sk-ecdsa)-[A-Za-z0-9@.-]+ +(?P<blob>[A-Za-z0-9+/]{40,}=*)(?: [^\x00-\x1f\x7f]*)?"
+)
+_OPENPGP_KEY = re.compile(r"openpgp:(?: ?[0-9A-Fa-f]){40}(?:(?: ?[0-9A-Fa-f]){24})?")
+SOURCES = ("file", "environment", "ssm", "secretsmanager")
+SecretName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+PersonName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}$")]
 
 
 class Section(BaseModel):
@@ -56,11 +67,62 @@ class Retention(Section):
 
 
 class Person(Section):
-    """Someone who may decide: public keys (`ssh-… AAAA…` or `openpgp:FINGERPRINT`) and roles."""
+    """Someone who may decide: public keys (`ssh-… AAAA…` or `openpgp:FINGERPRINT`) and roles.
+
+    Options as in an allowed_signers file may stand before an SSH key: `valid-after="20260101"`, `valid-before="20270101Z"`,
+    `cert-authority` (then certificates count whose principal is the person's name or e-mail address).
+    """
 
     keys: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()
     email: str = ""
+
+    @field_validator("keys")
+    @classmethod
+    def _are_keys(cls, keys: tuple[str, ...]) -> tuple[str, ...]:
+        for key in keys:
+            if not (_SSH_KEY.fullmatch(key) or _OPENPGP_KEY.fullmatch(key)):
+                raise ValueError(f"{key[:40]!r} is no public key: write 'ssh-ed25519 AAAA…' or 'openpgp:FINGERPRINT'")
+        return keys
+
+
+class Control(Section):
+    """Who may steer by signed tags: roles or names of people for each verb. Who may approve is said by each approval."""
+
+    stop: tuple[str, ...] = ("operator",)
+    retry: tuple[str, ...] = ("operator",)
+    rollback: tuple[str, ...] = ("operator",)
+    disable: tuple[str, ...] = ("operator",)
+    enable: tuple[str, ...] = ("operator",)
+    override: tuple[str, ...] = ("operator",)
+    start: tuple[str, ...] = ("operator",)
+    drift: timedelta = timedelta(minutes=5)  # the most that a tag's date may differ from the time of receipt
+    name_execution: bool = False  # every tag must carry `Execution: ID`, so that it cannot serve in another repository
+
+
+class Secret(Section):
+    """A secret: exactly one source, and who may have it. Only executions of protected refs ever get one, unless `unprotected`."""
+
+    file: str = ""  # relative to this file's directory
+    environment: str = ""
+    ssm: str = ""
+    secretsmanager: str = ""  # "id" or "id:key"
+    region: str = ""
+    role: str = ""  # ARN to assume for reading it
+    pipelines: tuple[str, ...] = ("*",)
+    stages: tuple[str, ...] = ("*",)
+    unprotected: bool = False
+
+    @property
+    def source(self) -> str:
+        """The kind of source: the name of the one key that is set."""
+        return next(name for name in SOURCES if getattr(self, name))
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> "Secret":
+        if sum(bool(getattr(self, name)) for name in SOURCES) != 1:
+            raise ValueError(f"exactly one of {', '.join(SOURCES)} is needed")
+        return self
 
 
 class Config(Section):
@@ -74,7 +136,22 @@ class Config(Section):
     local: Local = Local()
     logs: Logs = Logs()
     retention: Retention = Retention()
-    people: Mapping[str, Person] = {}
+    people: Mapping[PersonName, Person] = {}
+    secrets: Mapping[SecretName, Secret] = {}
+    control: Control = Control()
+    revoked_keys: str = ""  # SSH keys that count no more: a KRL or a list of public keys; relative to this file's directory
+    openpgp_keyring: str = ""  # exported OpenPGP keys, not armored; relative to this file's directory
+
+    @model_validator(mode="after")
+    def _each_key_is_of_one_person(self) -> "Config":
+        owners: dict[str, str] = {}
+        for name, person in self.people.items():
+            for key in person.keys:
+                blob = _SSH_KEY.fullmatch(key)
+                plain = blob["blob"].rstrip("=") if blob else key.replace(" ", "").upper()
+                if not (blob and "cert-authority" in blob["options"].lower()) and owners.setdefault(plain, name) != name:
+                    raise ValueError(f"one key belongs to {owners[plain]} and to {name}: it could not tell who has signed")
+        return self
 
 
 def parse(layers: Mapping[str, bytes]) -> Config:

@@ -50,6 +50,9 @@ class Context(Protocol):
         What every script gets (DESIGN.md 2.1) is in `agent.actions.environment`.
         """
 
+    def secrets(self, attempt: Attempt) -> Path | None:
+        """The directory in memory with the secrets of this attempt; None if it has none."""
+
     @property
     def artifacts(self) -> ArtifactStore:
         """Where collected archives go."""

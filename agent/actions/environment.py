@@ -27,6 +27,8 @@ def variables(attempt: Attempt, places: Places) -> dict[str, str]:
         "PIPELINE_WORKSPACE": places.workspace,
         "PIPELINE_OUTPUT": f"{places.control}/{OUTPUT}",
     }
+    if attempt.action.secrets:
+        fixed["PIPELINE_SECRETS"] = places.secrets
     inputs = {input_variable(one.name): _below(places.workspace, one.path) for one in attempt.action.inputs}
     return fixed | inputs
 

@@ -90,7 +90,7 @@ def prepare(attempt: Attempt, context: Context) -> Prepared:
     workspace, control = context.workspace(attempt), context.control(attempt)
     _furnish(control)
     executor = context.executor(work.runner)
-    bare = _job(attempt, work, workspace, control)
+    bare = msgspec.structs.replace(_job(attempt, work, workspace, control), secrets=context.secrets(attempt))
     places = executor.place(bare)
     home = "" if work.hosts else f"{places.control}/{environment.HOME}"
     env = environment.merged(attempt, places, context.environment(attempt), home)

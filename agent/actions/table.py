@@ -4,6 +4,7 @@ import importlib
 from functools import cache
 
 from agent.actions.base import Action
+from agent.errors import RefusedError
 
 BUILTIN = {
     "run": "agent.actions.run:RunAction",
@@ -12,7 +13,9 @@ BUILTIN = {
 
 @cache
 def load(name: str) -> Action:
-    """The built-in action of this name; KeyError if there is none."""
+    """The built-in action of this name. Raises RefusedError if there is none."""
+    if name not in BUILTIN:
+        raise RefusedError(f"this agent has no action {name}", hint=f"it has {', '.join(sorted(BUILTIN))}")
     module, _, attribute = BUILTIN[name].partition(":")
     action: Action = getattr(importlib.import_module(module), attribute)()
     return action

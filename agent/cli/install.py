@@ -1,13 +1,14 @@
 """`git pipeline install REPO.git`: put the agent into a bare repository."""
 
 import os
+import pwd
 import sys
 from pathlib import Path
 
 import click
 
 from agent.git.command import clean_environment
-from agent.worker import registry
+from agent.worker import registry, units
 from agent.worker.install import install
 
 
@@ -16,9 +17,20 @@ from agent.worker.install import install
 @click.option(
     "--python", type=click.Path(exists=True, path_type=Path), default=sys.executable, help="the interpreter of the hooks"
 )
-def command(repository: Path, python: Path) -> None:
+@click.option("--systemd", is_flag=True, help="only print units that look after all repositories of this user once a minute")
+def command(repository: Path, python: Path, systemd: bool) -> None:
     """Put the agent into the bare repository that people push to. Hooks that are there keep running; twice is harmless."""
     registered = registry.location(os.environ, os.getuid())
+    if systemd:
+        _print_units(units.Setting(pwd.getpwuid(os.getuid()).pw_name, python.absolute(), registered))
+        return
     done = install(repository, python.absolute(), clean_environment(os.environ), os.getuid(), registered)
     for line in done or ("everything was there already",):
         click.echo(line)
+
+
+def _print_units(setting: units.Setting) -> None:
+    """The units go to the standard output, what to do with them to the other one."""
+    for name, text in units.units(setting).items():
+        click.echo(f"# {units.DIRECTORY / name}\n{text}")
+    click.echo(units.explanation(setting), err=True)

@@ -25,6 +25,7 @@ VERBS = {
     "graph": "draw a pipeline: text, Mermaid, DOT, SVG",
     "install": "put the agent into a bare repository",
     "log": "show what the scripts printed",
+    "override": "let a stage pass a failed condition",
     "resume": "go on with what a killed worker left",
     "retry": "run a failed stage again",
     "rollback": "run a stage again as a former execution ran it",

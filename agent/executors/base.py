@@ -12,6 +12,8 @@ from agent.model.outcome import Reason
 from agent.model.plan import Resources, Service
 from agent.model.value import Value
 
+SECRETS_ENV = ".env"  # read by the shell around the script, so that no value stands in an argv or in what an engine keeps
+
 
 class Job(Value, frozen=True, kw_only=True):
     """One attempt to run a script.
@@ -38,6 +40,7 @@ class Job(Value, frozen=True, kw_only=True):
     services: tuple[Service, ...] = ()
     resources: Resources = Resources()
     mounts: dict[str, str] = {}  # host path -> path as the job sees it; read-write directories such as caches
+    secrets: Path | None = None  # a host directory in memory: a file per secret, and SECRETS_ENV with what is to be exported
     grace: float = 10.0  # seconds between TERM and KILL
 
 
@@ -56,6 +59,7 @@ class Places(Value, frozen=True, kw_only=True):
 
     workspace: str
     control: str
+    secrets: str = ""
 
 
 class LogSink(Protocol):

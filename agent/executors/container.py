@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from agent.config import Docker
-from agent.executors.base import Job
+from agent.executors.base import SECRETS_ENV, Job
 from agent.model.plan import Resources, Service
 from agent.model.value import Value
 
 LABEL = "io.github.git-pipeline."
 WORKSPACE = "/workspace"
 CONTROL = "/run/git-pipeline"
+SECRETS = "/run/secrets"
 STARTED = "started"  # in the control directory; exists from the moment the script may have done something
 SCRIPT = "script"
 HOSTS = "hosts"
@@ -24,6 +25,7 @@ dir=$1; shift
 command -v "$1" >/dev/null || exit {NO_SHELL}
 : >{CONTROL}/{STARTED} || exit 1
 exec </dev/null 2>&1
+[ ! -e {SECRETS}/{SECRETS_ENV} ] || {{ set -a; . {SECRETS}/{SECRETS_ENV}; set +a; }}
 cd "$dir" || exit 1
 exec "$@" {CONTROL}/{SCRIPT}
 """
@@ -137,7 +139,8 @@ def _host(allowed: Limits, log: str) -> Config:
 
 def _mounts(job: Job) -> list[Config]:
     pairs = {str(job.workspace): WORKSPACE, str(job.control): CONTROL} | job.mounts
-    return [_bind(Path(source), target) for source, target in pairs.items()]
+    secrets = [_bind(job.secrets, SECRETS) | {"ReadOnly": True}] if job.secrets else []
+    return [_bind(Path(source), target) for source, target in pairs.items()] + secrets
 
 
 def _hosts_file(job: Job) -> Config:

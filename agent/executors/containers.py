@@ -52,10 +52,11 @@ class ContainerExecutor:
         self._patience = patience
         self._lock = Lock()
         self._ahead: dict[str, Future[Held | None]] = {}
+        self._alone: set[str] = set()  # jobs that ran here without services: their container is all there is of them
 
     def place(self, job: Job) -> Places:
         """See Executor."""
-        return Places(workspace=container.WORKSPACE, control=container.CONTROL)
+        return Places(workspace=container.WORKSPACE, control=container.CONTROL, secrets=container.SECRETS)
 
     def prepare(self, job: Job) -> None:
         """Start the container and hold it. Never pulls, never raises for what `run` will tell better."""
@@ -87,15 +88,23 @@ class ContainerExecutor:
         finally:
             if held:
                 held.attachment.close()
+            if not job.services:
+                with self._lock:
+                    self._alone.add(job.id)
         return Ending(reason=Reason.ENGINE, message=f"the container ended {TRIES} times before the script could start")
 
     def discard(self, job_id: str) -> None:
         """See Executor."""
         with self._lock:
             future = self._ahead.pop(job_id, None)
+            is_alone = job_id in self._alone
+            self._alone.discard(job_id)
         if future and (held := future.result()):
             held.attachment.close()
-        self._remove({LABEL + "job": job_id})
+        if is_alone:  # spares the engine two listings
+            self._engine.remove("container", container.name(job_id))
+        else:
+            self._remove({LABEL + "job": job_id})
 
     def sweep(self, keep: frozenset[str]) -> tuple[str, ...]:
         """See Executor."""

@@ -1,7 +1,7 @@
 """An executor for tests that starts nothing: it reads a few shell words itself and remembers what ran.
 
-A script is made of lines `echo TEXT`, `exit N`, `sleep SECONDS`, `hang` and `# …`. Variables of the job's environment override it:
-`DUMMY_EXIT` (exit code), `DUMMY_OUTPUT` (text), `DUMMY_REASON` (a reason), `DUMMY_FAULT` (message of an EnvironmentFault).
+A script is made of lines `echo TEXT`, `exit N`, `sleep SECONDS`, `hang` and `# …`. Variables of the job's environment override
+it: `DUMMY_EXIT` (exit code), `DUMMY_OUTPUT` (text), `DUMMY_REASON` (a reason), `DUMMY_FAULT` (message of an EnvironmentFault).
 """
 
 import time

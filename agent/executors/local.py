@@ -18,8 +18,9 @@ from threading import Event, Lock
 
 from agent.errors import EnvironmentFault
 from agent.executors import processes
-from agent.executors.base import Ending, Job, LogSink, Places
+from agent.executors.base import SECRETS_ENV, Ending, Job, LogSink, Places
 from agent.executors.container import shell
+from agent.executors.follow import with_timings
 from agent.executors.processes import MARK, OWNER, Identity
 from agent.executors.watch import Watch, private_file
 from agent.model.outcome import Reason
@@ -31,12 +32,13 @@ CLAIM = 2.0  # seconds for a claim to be written once it is made
 SURE = 2.0  # seconds of a run in which process numbers cannot have wrapped around
 
 # Only builtins, so no fork but that of the script; `set -C` makes the claim exclusive; a trap, unlike ignoring, is not inherited.
-SUPERVISOR = """trap : TERM INT HUP
+SUPERVISOR = f"""trap : TERM INT HUP
 read -r stat </proc/$$/stat && read -r boot </proc/sys/kernel/random/boot_id || exit 1
 set -C
-{ echo "$stat $boot" >"$PIPELINE_CONTROL/started"; } 2>/dev/null || exit 1
+{{ echo "$stat $boot" >"$PIPELINE_CONTROL/started"; }} 2>/dev/null || exit 1
 set +C
 control=$PIPELINE_CONTROL; unset PIPELINE_CONTROL
+[ -z "${{PIPELINE_SECRETS-}}" ] || {{ set -a; . "$PIPELINE_SECRETS/{SECRETS_ENV}"; set +a; }}
 if cd "$1" 2>"$control/log"; then shift; "$@" "$control/script" >"$control/log" 2>&1 </dev/null; else false; fi
 echo "exit $?" >"$control/status"
 """
@@ -55,7 +57,7 @@ class LocalExecutor:
 
     def place(self, job: Job) -> Places:
         """See Executor."""
-        return Places(workspace=str(job.workspace), control=str(job.control))
+        return Places(workspace=str(job.workspace), control=str(job.control), secrets=str(job.secrets or ""))
 
     def prepare(self, job: Job) -> None:
         """Nothing: a process starts in a millisecond."""
@@ -76,8 +78,9 @@ class LocalExecutor:
             ending = followed.follow(watch)
         finally:
             followed.close()
-        self._finish(job.id, followed.session, time.monotonic() - began if child else SURE)
-        return ending
+        spent = time.monotonic() - began
+        self._finish(job.id, followed.session, spent if child else SURE)
+        return with_timings(ending, run=spent)
 
     def discard(self, job_id: str) -> None:
         """See Executor. Its files stand in the control directory, which is the caller's."""

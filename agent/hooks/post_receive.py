@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from agent.git.command import Git, clean_environment, git_dir_of
 from agent.git.receive import read_push
 from agent.hooks import stage
-from agent.state.database import open_database
+from agent.state.database import Database, open_database
 from agent.worker.intake import Admission, Intake
 
 SHOWN = 20  # executions that are announced and followed
@@ -38,19 +38,19 @@ def run(text: bytes, environ: Mapping[str, str], process: str, former_hook: str)
         push = read_push(text, environ, stage.now().isoformat())
         database = open_database(stage.state_path(git_dir))
         admission = Intake(Git(git_dir, clean_environment(environ)), database, stage.now).take(push, process)
-        follows = not push.options.detach
+        follows = None if push.options.detach else database
     except Exception as error:
         what = "the push went through, but the agent could not queue what it starts:"
         stage.tell(git_dir, "post-receive", error, what, f"when that is mended, run on the server: git pipeline resume {git_dir}")
-        admission, follows = Admission(), False
+        admission, follows = Admission(), None
     _announce(admission)
-    goes_on = bool(admission.started) and _start_worker(git_dir, environ)
+    goes_on = bool(admission.started or admission.steered) and _start_worker(git_dir, environ)
     if former_hook and os.access(former_hook, os.X_OK):
         from agent.hooks import chained
 
         chained.run(former_hook, text, environ)
     if goes_on and follows:
-        _follow(git_dir, admission)
+        _follow(git_dir, admission, follows)
 
 
 def _announce(admission: Admission) -> None:
@@ -58,8 +58,9 @@ def _announce(admission: Admission) -> None:
     lines = [f"{label} queued" for label in labels[:SHOWN]]
     if len(labels) > SHOWN:
         lines.append(f"and {len(labels) - SHOWN} more executions queued")
+    lines += [one.line for one in admission.steered[:SHOWN]]
     if lines or admission.lines:
-        stage.say(*lines, *admission.lines)
+        stage.say(*lines, *admission.lines[:SHOWN])
 
 
 def _start_worker(git_dir: str, environ: Mapping[str, str]) -> bool:
@@ -74,7 +75,7 @@ def _start_worker(git_dir: str, environ: Mapping[str, str]) -> bool:
     return True
 
 
-def _follow(git_dir: str, admission: Admission) -> None:
+def _follow(git_dir: str, admission: Admission, database: Database) -> None:
     import time
 
     from agent.worker.follow import Followed, Output, follow
@@ -82,4 +83,8 @@ def _follow(git_dir: str, admission: Admission) -> None:
     for interruption in _INTERRUPTIONS:
         signal.signal(interruption, signal.SIG_DFL)
     followed = [Followed(started.id, started.label) for started in admission.started[:SHOWN]]
+    if admission.steered:
+        from agent.worker.accepted import answered
+
+        followed += answered(database, admission.steered, stage.say, time.monotonic, time.sleep)
     follow(stage.home(git_dir), followed, Output(1), time.monotonic, time.sleep)

@@ -16,6 +16,7 @@ from agent.git.tree import definition_trees
 from agent.hooks import stage
 from agent.hooks.gate import trespass
 from agent.model.push import Push
+from agent.trust.names import is_control
 
 LONGEST = 60  # seconds; a judgement that takes longer ends by SIGALRM, and the shim refuses the push
 
@@ -41,6 +42,9 @@ def run(text: bytes, environ: Mapping[str, str], process: str) -> int:
     try:
         refused = _judge(git_dir, environ, push, process)
     except Exception as error:
+        if any(is_control(update.ref) for update in push.updates):  # nobody may think that it was heard
+            stage.tell(git_dir, "pre-receive", error, "the agent has a fault, and cannot judge control tags:")
+            return _refuse("push the control tags again when that is mended")
         stage.tell(git_dir, "pre-receive", error, "the agent has a fault, but the push goes through:")
     return _refuse(refused) if refused else 0
 
@@ -52,13 +56,14 @@ def _refuse(reason: str) -> int:
 
 def _judge(git_dir: str, environ: Mapping[str, str], push: Push, process: str) -> str:
     git = Git(git_dir, clean_environment(environ, quarantine=True))
-    trees = definition_trees(git, [update.new for update in push.updates if not update.is_deletion])
+    steers = any(is_control(update.ref) for update in push.updates)
+    trees = definition_trees(git, [update.new for update in push.updates if not (update.is_deletion or is_control(update.ref))])
     mark = stage.quiet_mark(git_dir, process, push)
-    if not any(trees.values()) and not os.access(f"{stage.home(git_dir)}/{stage.UNSETTLED}", os.F_OK):
+    if not steers and not any(trees.values()) and not os.access(f"{stage.home(git_dir)}/{stage.UNSETTLED}", os.F_OK):
         os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
         return ""
     if os.access(mark, os.F_OK):
         os.unlink(mark)  # noqa: PTH108 - of a push long ago
     from agent.hooks.verdict import judge_and_record
 
-    return judge_and_record(git, push, process, trees)
+    return judge_and_record(git, push, process, trees, environ if steers else None)

@@ -1,18 +1,21 @@
 """The part of pre-receive that a push with pipeline files needs: judge them, and record the push as pending."""
 
+from collections.abc import Mapping
+
 from agent.errors import AgentError
-from agent.git.command import Git
+from agent.git.command import Git, clean_environment
 from agent.git.history import with_bases
 from agent.hooks import stage
 from agent.model.push import Push
 from agent.state.database import Database, open_database
 from agent.worker.intake import Intake
-from agent.worker.judge import Trees, judge
+from agent.worker.judge import Trees, find_packages, judge
 
 
-def judge_and_record(git: Git, push: Push, process: str, trees: Trees) -> str:
+def judge_and_record(git: Git, push: Push, process: str, trees: Trees, steering: Mapping[str, str] | None = None) -> str:
     """Why the push is refused; empty if it is not, and then it is recorded. `trees` are the `.pipeline/` trees of its commits.
 
+    `steering`: it carries control tags, and this is the environment for the programs that verify them.
     What is wrong is told even where there is no database. Raises the fault of the database after that, or whatever else fails.
     """
     database, fault = _open(git.git_dir)
@@ -21,9 +24,18 @@ def judge_and_record(git: Git, push: Push, process: str, trees: Trees) -> str:
         return refused
     if fault:
         raise fault
+    if database and steering is not None and (refused := _judge_tags(git, database, push, steering)):
+        return refused
     if database:
         Intake(git, database, stage.now).record(push, process, trees)
     return ""
+
+
+def _judge_tags(git: Git, database: Database, push: Push, environ: Mapping[str, str]) -> str:
+    find_packages()
+    from agent.worker.control import judge_tags
+
+    return judge_tags(git, database, push, stage.home(git.git_dir), stage.now(), clean_environment(environ))
 
 
 def _objection(git: Git, database: Database | None, push: Push, trees: Trees) -> str:

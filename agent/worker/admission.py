@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from agent.errors import UsageError
+from agent.errors import EnvironmentFault, UsageError
 from agent.git.command import Git
 from agent.git.history import Commit, changed_paths, commits
 from agent.model.push import Push, RefUpdate
@@ -11,6 +11,7 @@ from agent.model.trigger import Entry
 from agent.plan.parameters import check, share
 from agent.plan.triggers import SKIP, Match, NoMatch, decide
 from agent.state.database import Database
+from agent.state.verdicts import Verdict
 from agent.worker.judge import Trees, entries, verdict
 
 
@@ -60,28 +61,44 @@ def objection(git: Git, database: Database | None, push: Push, trees: Trees) -> 
 
 def matched(git: Git, database: Database | None, push: Push, trees: Trees) -> tuple[list[Matched], list[str], "_Commits"]:
     """The pipelines that match, one or several for each update, and lines about those that were kept from it."""
-    updates = [update for update in push.updates if (update.branch or update.tag) and not update.is_deletion]
+    updates = [update for update in push.updates if trees.get(update.new) and (update.branch or update.tag)]
     read = _Commits(git, updates)
     found: list[Matched] = []
     lines: dict[str, None] = {}
-    judged: dict[str, tuple[Entry, ...]] = {}
-    broken = "nothing is started for {}: its pipeline files are wrong (git pipeline check)"
+    judged: dict[str, Verdict] = {}
     for update in updates:
-        if not (tree := trees.get(update.new, "")):
-            continue
-        if tree not in judged:
-            known = verdict(git, database, tree)
-            judged[tree] = entries(known)
-            if not known.ok:
-                lines[broken.format(update.branch or update.tag)] = None
-        paths = _Paths(git, update)
-        for entry in judged[tree]:
-            decision = decide(entry, update, paths.changed, lambda: read.message(update), skip=push.options.skip)  # noqa: B023
-            if isinstance(decision, Match):
-                found.append(Matched(entry, update))
-            elif line := _kept_from(entry, push, decision):
-                lines[line] = None
+        tree = trees[update.new]
+        try:
+            if tree not in judged:
+                judged[tree] = verdict(git, database, tree)
+            matches, reasons = _decide_all(git, update, entries(judged[tree]), push, read)
+        except EnvironmentFault:
+            if read.has(update):
+                raise
+            matches, reasons = [], [f"nothing is started for {update.ref}: {update.new} is not in the repository any more"]
+        else:
+            if not judged[tree].ok:
+                reasons = [
+                    f"nothing is started for {update.branch or update.tag}: its pipeline files are wrong (git pipeline check)"
+                ]
+        found += matches
+        lines |= dict.fromkeys(reasons)
     return found, list(lines), read
+
+
+def _decide_all(
+    git: Git, update: RefUpdate, known: Iterable[Entry], push: Push, read: "_Commits"
+) -> tuple[list[Matched], list[str]]:
+    """The pipelines that one update starts, and lines about those that were kept from it."""
+    paths = _Paths(git, update)
+    found, lines = [], []
+    for entry in known:
+        decision = decide(entry, update, paths.changed, lambda: read.message(update), skip=push.options.skip)
+        if isinstance(decision, Match):
+            found.append(Matched(entry, update))
+        elif line := _kept_from(entry, push, decision):
+            lines.append(line)
+    return found, lines
 
 
 def _kept_from(entry: Entry, push: Push, decision: NoMatch) -> str:
@@ -113,6 +130,7 @@ class _Commits:
     def __init__(self, git: Git, updates: Iterable[RefUpdate]) -> None:
         self._git = git
         self._names = [update.new for update in updates]
+        self._asked = False
         self._found: dict[str, Commit] = {}
 
     def id(self, update: RefUpdate) -> str:
@@ -121,7 +139,13 @@ class _Commits:
     def message(self, update: RefUpdate) -> str:
         return self._get(update).message
 
+    def has(self, update: RefUpdate) -> bool:
+        """False for a commit that is gone: power loss or git gc can take one that a push brought."""
+        if not self._asked:
+            self._asked, self._found = True, commits(self._git, self._names)
+        return update.new in self._found
+
     def _get(self, update: RefUpdate) -> Commit:
-        if not self._found:
-            self._found = commits(self._git, self._names)
-        return self._found[update.new]  # there, as it has a tree with pipelines
+        if not self.has(update):
+            raise EnvironmentFault(f"{self._git.git_dir} has no commit {update.new}", hint="push it again")
+        return self._found[update.new]

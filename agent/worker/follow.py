@@ -19,10 +19,11 @@ GONE = 3.0  # seconds of absence after which one that did listen is gone: anothe
 
 
 class Followed(NamedTuple):
-    """An execution to follow: its id, and how people call it (release #42)."""
+    """An execution to follow: its id, how people call it (release #42), and from which byte of its feed on."""
 
     id: str
     label: str
+    start: int = 0
 
 
 class Output:
@@ -56,7 +57,9 @@ def follow(
     False if the worker died before; what to run is then written too. `clock` counts seconds, `sleep` waits for some.
     """
     prefixed = len(executions) > 1
-    feeds = [_Feed(f"{directory}/executions/{one.id}/feed", f"[{one.label}] " if prefixed else "") for one in executions]
+    feeds = [
+        _Feed(f"{directory}/executions/{one.id}/feed", f"[{one.label}] " if prefixed else "", one.start) for one in executions
+    ]
     life = _Life(directory, clock)
     pause = QUICK
     try:
@@ -92,9 +95,10 @@ def _dead(feeds: Sequence["_Feed"], directory: str, output: Output) -> bool:
 class _Feed:
     """One file that grows; it may not exist yet."""
 
-    def __init__(self, path: str, prefix: str) -> None:
+    def __init__(self, path: str, prefix: str, start: int = 0) -> None:
         self._path = path
         self._prefix = prefix
+        self._start = start
         self._file = -1
         self._rest = b""
         self.is_over = False
@@ -113,6 +117,7 @@ class _Feed:
         if self._file < 0:
             try:
                 self._file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+                os.lseek(self._file, self._start, os.SEEK_SET)
             except FileNotFoundError:
                 return False
         return True

@@ -18,9 +18,11 @@ from agent.state.database import Database
 from agent.state.marks import Marks
 from agent.state.pushes import Pushes, Recorded
 from agent.state.queue import Queue
+from agent.trust.names import is_control
 
 TYPE_CHECKING = False  # as typing has it
 if TYPE_CHECKING:
+    from agent.worker.accepted import Steered
     from agent.worker.admission import Start
 
 UNSETTLED = "unsettled"  # a file beside the database: some push is open, so every further one is recorded
@@ -42,10 +44,11 @@ class Started(NamedTuple):
 
 
 class Admission(NamedTuple):
-    """What a push started, and what its pusher should read about it."""
+    """What a push started, what its control tags ask for, and what its pusher should read about it."""
 
     started: tuple[Started, ...] = ()
     lines: tuple[str, ...] = ()
+    steered: "tuple[Steered, ...]" = ()
 
 
 class Intake:
@@ -122,7 +125,7 @@ class Intake:
 
         if with_bases:
             push = push._replace(updates=history.with_bases(self._git, push.updates))
-        return _Told(push, tree.definition_trees(self._git, [update.new for update in push.updates if not update.is_deletion]))
+        return _Told(push, tree.definition_trees(self._git, starting(push.updates)))
 
     def _add(self, told: "_Told", process: str, state: str) -> Recorded:
         found = Recorded(self._new_id(), told.push.received_at, process, state, _body(told))
@@ -133,12 +136,21 @@ class Intake:
         """Queue what it starts and close it, in one transaction; if somebody else has closed it, say what that one queued."""
         asked, lines = self._starts(told) if found.is_open else ((), ())
         with self._database.transaction():
+            steered, more = self._steered(told.push.updates)
             if self._pushes.close(found.id, pushes.SETTLED, _body(told)):
                 for start in asked:
                     self._enqueue(found, told.push, start)
                 self._marks.saw((update.ref, update.new) for update in told.push.updates)
                 self._tidy()
-        return Admission(self._started(found.id) if told.has_pipelines else (), lines)
+        return Admission(self._started(found.id) if told.has_pipelines else (), (*lines, *more), steered)
+
+    def _steered(self, updates: Iterable[RefUpdate]) -> "tuple[tuple[Steered, ...], tuple[str, ...]]":
+        """Ask what the control tags of a push ask."""
+        if not any(is_control(update.ref) for update in updates):
+            return (), ()
+        from agent.worker.accepted import confirm
+
+        return confirm(self._database, updates)
 
     def _try(self, found: Recorded, told: "_Told") -> Admission:
         """The same, for a push among others: one that cannot be taken in stays open and keeps nobody else back."""
@@ -265,7 +277,21 @@ def _published(git: Git) -> dict[str, int]:
 
 def _together(admissions: Iterable[Admission]) -> Admission:
     all_of = tuple(admissions)
-    return Admission(tuple(s for one in all_of for s in one.started), tuple(line for one in all_of for line in one.lines))
+    return Admission(
+        tuple(s for one in all_of for s in one.started),
+        tuple(line for one in all_of for line in one.lines),
+        tuple(s for one in all_of for s in one.steered),
+    )
+
+
+def starting(updates: Iterable[RefUpdate]) -> list[str]:
+    """The new objects of a push whose pipeline files count: not those of deleted refs, nor of control tags, which start nothing."""
+    return [update.new for update in updates if not update.is_deletion and not is_control(update.ref)]
+
+
+def pushed(body: str) -> Push:
+    """The push in the body of its row."""
+    return _told(body).push
 
 
 class _Told(NamedTuple):

@@ -62,7 +62,7 @@ def entries(found: Verdict) -> tuple[Entry, ...]:
 
 
 def _read(git: Git, tree: str) -> Verdict:
-    _find_packages()
+    find_packages()
     from agent.definition.load import load  # 60 ms of YAML and pydantic
     from agent.git.tree import DefinitionTree
 
@@ -73,7 +73,7 @@ def _read(git: Git, tree: str) -> Verdict:
     return Verdict(True, json.dumps(found))
 
 
-def _find_packages() -> None:
+def find_packages() -> None:
     """The shims start Python without site-packages (-S), which saves every push milliseconds; YAML and pydantic are there."""
     if "site" not in sys.modules:
         import site

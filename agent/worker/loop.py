@@ -10,6 +10,7 @@ import queue
 from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from agent.errors import EnvironmentFault
 from agent.execution.commands import CancelAction, Command, EvaluateRule, PrepareAction, Record, StartAction, StartRollback
@@ -25,6 +26,23 @@ LOOK = timedelta(seconds=1)  # while the pool or the publishing is busy with wha
 SOON = timedelta(seconds=60)  # what happens by itself within this time is waited for in this process
 
 
+class Wanted(NamedTuple):
+    """An attempt that may start as soon as there is a place, and since when."""
+
+    running: Running
+    start: StartAction
+    since: datetime
+
+    @property
+    def still(self) -> bool:
+        """Whether the stage is held and this attempt has not been started."""
+        stage = self.running.state.stages.get(self.start.stage)
+        if self.running.is_over or self.running.state.stop or not stage or not stage.is_held:
+            return False
+        state = stage.actions.get(self.start.action)
+        return state is None or (state.attempt < self.start.attempt and not state.is_running)
+
+
 class Loop:
     """Runs the executions of one repository until there is nothing left to do but to wait."""
 
@@ -34,9 +52,10 @@ class Loop:
         self._facts: deque[Fact] = deque()
         self._running: dict[ExecutionId, Running] = {}
         self._dirty: set[ExecutionId] = set()
-        self._wanted: dict[str, tuple[Running, StartAction]] = {}
+        self._wanted: dict[str, Wanted] = {}
         self._prepared: set[str] = set()
         self._faults = 0
+        self._looked = False
 
     def post(self, message: Message) -> None:
         """Tell the loop something; from any thread."""
@@ -108,11 +127,12 @@ class Loop:
 
     def _take_in(self) -> None:
         self._parts.intake()
-        for row in self._parts.queue.active():
-            if row.id not in self._running:
-                self._adopt(ExecutionId(row.id))
         for execution, events in self._parts.requests(self._find):
             self._record(execution, events)
+        for row in self._parts.queue.active():  # after the requests, which start executions too
+            if row.id not in self._running:
+                self._adopt(ExecutionId(row.id))
+        self._looked = True
 
     def _adopt(self, execution: ExecutionId) -> Running:
         running = self._parts.start(execution)
@@ -131,7 +151,8 @@ class Loop:
         """Decide, admit and start until nothing more follows."""
         now = self._parts.clock()
         self._dirty.update(one.execution.id for one in self._running.values() if one.wake_at and one.wake_at <= now)
-        while self._dirty:
+        while self._dirty or self._looked:  # a look may have found that the way into a stage was opened
+            self._looked = False
             while self._dirty:
                 self._decide(self._running[self._dirty.pop()])
             for running, events in self._parts.traffic.admit(self._running, self._parts.clock()):
@@ -156,7 +177,7 @@ class Loop:
     def _carry_out(self, running: Running, command: Command) -> None:
         match command:
             case StartAction(stage=stage, action=action, attempt=attempt):
-                self._wanted.setdefault(running.attempt_id(stage, action, attempt), (running, command))
+                self._wanted.setdefault(running.attempt_id(stage, action, attempt), Wanted(running, command, self._parts.clock()))
             case PrepareAction(stage=stage, action=action, attempt=attempt):
                 name = running.attempt_id(stage, action, attempt)
                 if name not in self._prepared:
@@ -175,33 +196,35 @@ class Loop:
 
     def _start_wanted(self) -> None:
         """Start as many attempts as there are places, oldest wish first: journal all intents, then act."""
-        for name in [name for name, (one, start) in self._wanted.items() if not _is_wanted(one, start)]:
+        for name in [name for name, wanted in self._wanted.items() if not wanted.still]:
             del self._wanted[name]
         chosen: dict[ExecutionId, list[str]] = {}
         for name in list(self._wanted)[: max(0, self._parts.pool.free)]:
-            chosen.setdefault(self._wanted[name][0].execution.id, []).append(name)
+            chosen.setdefault(self._wanted[name].running.execution.id, []).append(name)
         for execution, names in chosen.items():
-            self._start(self._running[execution], {name: self._wanted.pop(name)[1] for name in names})
+            self._start(self._running[execution], {name: self._wanted.pop(name) for name in names})
 
-    def _start(self, running: Running, starts: dict[str, StartAction]) -> None:
+    def _start(self, running: Running, starts: dict[str, Wanted]) -> None:
         now = self._parts.clock()
         intents = [
             ActionStarting(
                 at=now,
-                stage=start.stage,
-                action=start.action,
-                attempt=start.attempt,
-                deadline=now + running.action(start.stage, start.action).timeout,
+                stage=wanted.start.stage,
+                action=wanted.start.action,
+                attempt=wanted.start.attempt,
+                deadline=now + running.action(wanted.start.stage, wanted.start.action).timeout,
             )
-            for start in starts.values()
+            for wanted in starts.values()
         ]
         self._record(running, intents)
-        for name, start in starts.items():
+        for name, (_, start, since) in starts.items():
             self._prepared.discard(name)
-            self._perform(running, start.stage, start.action, start.attempt, resumed=False)
+            self._perform(running, start.stage, start.action, start.attempt, resumed=False, since=since)
 
-    def _perform(self, running: Running, stage: str, action: str, attempt: int, *, resumed: bool) -> None:
-        work = self._parts.performer.work(running, stage, action, attempt, resumed=resumed)
+    def _perform(
+        self, running: Running, stage: str, action: str, attempt: int, *, resumed: bool, since: datetime | None = None
+    ) -> None:
+        work = self._parts.performer.work(running, stage, action, attempt, resumed=resumed, since=since)
         execution = running.execution.id
         self._parts.pool.start(
             running.attempt_id(stage, action, attempt), work, lambda event: self.post(Fact(execution=execution, event=event))
@@ -236,7 +259,7 @@ class Loop:
         for running in self._running.values():
             busy = any(self._parts.pool.is_running(running.attempt_id(*attempt)) for attempt in running.attempts())
             waits = running.asks_people or (self._parts.pool.is_quiet and not running.wake_at)
-            wanted = any(one is running for one, _ in self._wanted.values())
+            wanted = any(wanted.running is running for wanted in self._wanted.values())
             if waits and not busy and not wanted and not running.is_over and running.left_at != running.state.seq:
                 running.left_at = running.state.seq
                 self._parts.feeds(running.execution.id).leave()
@@ -263,15 +286,6 @@ class Loop:
             limits = [rest, now + LOOK]
         pause = min((time - now).total_seconds() for time in limits if time)
         return max(0.0, pause) if pause > 0 else 0.001
-
-
-def _is_wanted(running: Running, start: StartAction) -> bool:
-    """Whether a wish still stands: the stage is held and this attempt has not been started."""
-    stage = running.state.stages.get(start.stage)
-    if running.is_over or running.state.stop or not stage or not stage.is_held:
-        return False
-    state = stage.actions.get(start.action)
-    return state is None or (state.attempt < start.attempt and not state.is_running)
 
 
 def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:

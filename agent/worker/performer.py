@@ -25,6 +25,7 @@ from agent.model.ids import ActionName, StageName
 from agent.model.outcome import Outcome, Reason, Status
 from agent.model.plan import Approval, Deploy, Run, Use, Work
 from agent.plan.variables import Resolved, Scope, Unresolved, resolve
+from agent.secrets.redact import Redactor
 from agent.worker.executors import Executors
 from agent.worker.feed import Feed
 from agent.worker.lookup import Lookup
@@ -32,6 +33,7 @@ from agent.worker.machine import Places
 from agent.worker.permit import Permit
 from agent.worker.places import Directories
 from agent.worker.running import Running
+from agent.worker.vault import Vault
 from agent.workspaces.base import Workspaces
 
 AHEAD = timedelta(hours=1)  # the deadline of a job that is only prepared; it gets its own when it starts
@@ -48,6 +50,7 @@ class Tools:
     artifacts: ArtifactStore
     caches: CacheStore
     permit: Permit
+    vault: Vault
     machine: Places
     lookup: Lookup
     feeds: Callable[[str], Feed]
@@ -97,6 +100,9 @@ class AttemptContext:
         control.mkdir(parents=True, exist_ok=True, mode=0o700)
         return control
 
+    def secrets(self, attempt: Attempt) -> Path | None:
+        return self._tools.vault.directory(attempt) if attempt.action.secrets else None
+
     def environment(self, attempt: Attempt) -> Mapping[str, str]:
         return {}
 
@@ -116,19 +122,28 @@ class Performer:
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
 
-    def work(self, running: Running, stage: str, action: str, attempt: int, *, resumed: bool) -> Callable[[Event], ActionEnded]:
-        """What a thread of the pool is to do for an attempt of the plan; never raises."""
-        return self.perform(self._attempt(running, stage, action, attempt, resumed), self._tools.lookup.scope(running, attempt))
+    def work(
+        self, running: Running, stage: str, action: str, attempt: int, *, resumed: bool, since: datetime | None = None
+    ) -> Callable[[Event], ActionEnded]:
+        """What a thread of the pool is to do for an attempt of the plan, which could have started `since`; never raises."""
+        bare = self._attempt(running, stage, action, attempt, resumed)
+        return self.perform(bare, self._tools.lookup.scope(running, attempt), since)
 
-    def perform(self, attempt: Attempt, values: Scope | None = None) -> Callable[[Event], ActionEnded]:
+    def perform(
+        self, attempt: Attempt, values: Scope | None = None, since: datetime | None = None
+    ) -> Callable[[Event], ActionEnded]:
         """What a thread of the pool is to do; never raises. Without `values` everything is looked up already."""
+        ready = since or self._tools.clock()
 
         def perform(stop: Event) -> ActionEnded:
-            queued = self._tools.clock()
-            with self._tools.machine.one(stop) as has_place:
-                waited = (self._tools.clock() - queued).total_seconds()
-                outcome = self._perform(attempt, values, stop) if has_place else _stopped()
-            timings = {**outcome.timings, "queue": waited} if waited >= 0.001 else outcome.timings
+            waited = 0.0
+            try:
+                with self._tools.machine.one(stop) as has_place:
+                    waited = (self._tools.clock() - ready).total_seconds()
+                    outcome = self._perform(attempt, values, stop) if has_place else _stopped()
+            except EnvironmentFault as fault:
+                outcome = self._failed(attempt, fault)
+            timings = {"queue": waited, **outcome.timings}
             now = self._tools.clock()
             ended = replace(outcome, ended_at=now, timings={phase: round(spent, 4) for phase, spent in timings.items()})
             return ActionEnded(
@@ -153,6 +168,7 @@ class Performer:
                 with _logged(self._tools.log, "a workspace cannot be removed"):
                     self._tools.workspaces.remove(name)
         self._tools.directories.remove(self._tools.directories.control(execution.id, attempt))
+        self._tools.vault.take_away(attempt)
 
     def _attempt(self, running: Running, stage: str, action: str, number: int, resumed: bool) -> Attempt:
         reached = running.state.stages.get(StageName(stage))
@@ -175,12 +191,18 @@ class Performer:
             return Outcome(status=Status.FAILED, reason=Reason.VARIABLE, message=found.message)
         attempt = replace(bare, action=found.action)
         try:
-            with self._log_file(attempt) as log:
-                outcome = table.load(_kind(attempt.action.work)).perform(attempt, AttemptContext(self._tools, log, stop))
+            action = table.load(_kind(attempt.action.work))
+            hidden = self._secrets(attempt)
+            with self._log_file(attempt, hidden) as log:
+                outcome = action.perform(attempt, AttemptContext(self._tools, log, stop))
         except Exception as error:
-            outcome = self._failed(attempt, error)
-            return replace(outcome, resolved=found.texts)
-        return replace(outcome, resolved=found.texts, log_lines=log.lines, log_bytes=log.bytes)
+            return replace(self._failed(attempt, error), resolved=found.texts)
+        return _without_secrets(replace(outcome, resolved=found.texts, log_lines=log.lines, log_bytes=log.bytes), hidden)
+
+    def _secrets(self, attempt: Attempt) -> Redactor:
+        """What masks the secrets of an attempt, which lie ready for its job from now on."""
+        self._tools.permit.check(attempt)
+        return self._tools.vault.give(attempt)
 
     def _failed(self, attempt: Attempt, error: Exception) -> Outcome:
         if isinstance(error, AgentError):
@@ -197,9 +219,8 @@ class Performer:
             return
         attempt = replace(bare, action=found.action)
         try:
-            with self._log_file(attempt) as log:
+            with self._log_file(attempt, self._secrets(attempt)) as log:
                 context = AttemptContext(self._tools, log, Event())
-                context.permit(attempt)
                 prepared = run_action.prepare(attempt, context)
                 prepared.executor.prepare(prepared.job)
         except AgentError:
@@ -207,7 +228,7 @@ class Performer:
         except Exception as error:
             self._tools.log.bug("an action could not be prepared", error, attempt=attempt.id)
 
-    def _log_file(self, attempt: Attempt) -> LogFile:
+    def _log_file(self, attempt: Attempt, hidden: Redactor) -> LogFile:
         execution = attempt.execution.id
         path = self._tools.directories.log(execution, attempt.id)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -215,6 +236,7 @@ class Performer:
         feed = self._tools.feeds(execution)
         return LogFile(
             path,
+            mask=hidden,
             cap=self._tools.log_cap,
             on_line=lambda line: feed.output(source, line),
             on_notice=lambda line: feed.say(f"{source} : {line}"),
@@ -231,6 +253,16 @@ def _kind(work: Work) -> str:
             return provider
         case Approval():
             raise AssertionError("approvals are not performed")
+
+
+def _without_secrets(outcome: Outcome, hidden: Redactor) -> Outcome:
+    """An outcome is journalled and published: what it says is masked, and an output that holds a secret is a failure."""
+    leaked = [name for name, value in outcome.outputs.items() if hidden.finds(value)]
+    if leaked:
+        message = f"output {', '.join(leaked)} holds a secret, and outputs are published"
+        return replace(outcome, status=Status.FAILED, reason=Reason.POLICY, message=message, outputs={}, artifacts=())
+    tests = outcome.tests and replace(outcome.tests, failed=tuple(hidden.text(name) for name in outcome.tests.failed))
+    return replace(outcome, message=hidden.text(outcome.message), tests=tests)
 
 
 def _stopped() -> Outcome:

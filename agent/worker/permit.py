@@ -19,11 +19,25 @@ class Permit:
         work = attempt.action.work
         if isinstance(work, Run):
             self._check_run(attempt.execution.pipeline, work)
+        for name in attempt.action.secrets:
+            self._check_secret(attempt, name)
 
     def is_protected(self, ref: RefName) -> bool:
         """Whether executions of this ref may use what is of value."""
         short = ref.removeprefix("refs/heads/")
         return any(_matches(pattern, short) or _matches(pattern, ref) for pattern in self._config.protected)
+
+    def _check_secret(self, attempt: Attempt, name: str) -> None:
+        """Why an attempt may not have a secret: it must not even learn whether one of another pipeline exists."""
+        secret = self._config.secrets.get(name)
+        where = f"secret {name} is not given to stage {attempt.stage.name} of {attempt.execution.pipeline}"
+        if not secret or not _any(secret.pipelines, attempt.execution.pipeline) or not _any(secret.stages, attempt.stage.name):
+            raise RefusedError(where, hint=f"the operator lists it under [secrets.{name}] in pipeline/config.toml")
+        if not secret.unprotected and not self.is_protected(attempt.execution.ref):
+            raise RefusedError(
+                f"{where} for {attempt.execution.ref}, which is not protected",
+                hint="push to a protected ref, or the operator adds this one to `protected` in pipeline/config.toml",
+            )
 
     def _check_run(self, pipeline: str, work: Run) -> None:
         if work.runner == "local":

@@ -7,16 +7,19 @@ from typing import TypeVar
 
 T = TypeVar("T")
 Task = Callable[[], None]
+Failed = Callable[[Exception], None]
 
 
 class Pool:
     """Runs tasks in daemon threads, at most `size` at once; further ones for cleaning up and publishing run one after the other.
 
-    Daemon threads, as the worker may always be killed: what they do is found again by whoever comes next.
+    Daemon threads, as the worker may always be killed: what they do is found again by whoever comes next. `failed` is told,
+    in their thread, of a task that raises; the tasks after it go on.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, failed: Failed | None = None) -> None:
         self.size = size
+        self._failed = failed
         self._stops: dict[str, Event] = {}
         self._lock = Lock()
         self._background: queue.SimpleQueue[Task] = queue.SimpleQueue()
@@ -82,6 +85,9 @@ class Pool:
     def _once(self, task: Task) -> None:
         try:
             task()
+        except Exception as error:
+            if self._failed:
+                self._failed(error)
         finally:
             with self._lock:
                 self._tidying -= 1

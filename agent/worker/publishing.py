@@ -55,6 +55,8 @@ class Publishing:
                 self._publish(snapshot)
             except EnvironmentFault as error:
                 fault = error
+            except Exception as error:
+                fault = _unforeseen(error)
             with self._changed:
                 self._busy = False
             self._done(snapshot, fault)
@@ -64,3 +66,8 @@ class Publishing:
             self._changed.wait_for(lambda: bool(self._waiting))
             self._busy = True
             return self._waiting.pop(next(iter(self._waiting)))
+
+
+def _unforeseen(error: Exception) -> EnvironmentFault:
+    """A bug of ours must not end the thread: nothing would be published any more, and nobody would know."""
+    return EnvironmentFault(f"a bug of git-pipeline: {error!r}", hint="report it; what is not published yet stays in state.db")

@@ -17,6 +17,9 @@ def sweep(tools: Tools, active: frozenset[str], log: Log) -> None:
     for name in tools.workspaces.names():
         if _execution(name) not in active:
             _remove_workspace(tools, name, log)
+    for attempt in tools.vault.attempts():
+        if _execution(attempt) not in active:
+            tools.vault.take_away(attempt)
     for directory in tools.directories.executions.glob("*/attempts/*"):
         if _execution(directory.name) not in active:
             tools.directories.remove(directory)

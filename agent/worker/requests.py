@@ -3,12 +3,12 @@
 A request is a row (`state/requests.py`), written by a command on the server or for an accepted tag; its answer is kept there.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from datetime import datetime
 
 import msgspec
 
-from agent.errors import AgentError, RefusedError
+from agent.errors import AgentError, EnvironmentFault, RefusedError
 from agent.execution import control
 from agent.execution.approvals import Roles
 from agent.execution.control import Asked as Who
@@ -60,20 +60,42 @@ class Asked:
         """Judge the open requests, oldest first; journal the events of one before asking for the next.
 
         A request is marked as answered after its events are journalled, so a crash in between judges it twice: the second
-        time it is refused as a repetition, which changes nothing.
+        time it is refused as a repetition, which changes nothing. Raises EnvironmentFault, and leaves the request open.
         """
         for request in self._requests.open():
             try:
-                yield from self._judge(request, find)
+                said = yield from self._judge(request, find)
+            except EnvironmentFault:
+                raise  # the disk or the database: the request stays open, and is judged again
             except RefusedError as refusal:
                 self._requests.settle(request.id, "refused", str(refusal))
             except AgentError as error:
                 self._requests.settle(request.id, "refused", f"it could not be carried out: {error}")
             else:
-                self._requests.settle(request.id, "done")
+                self._requests.settle(request.id, "done", said)
 
-    def _judge(self, request: Request, find: Find) -> Iterator[Judged]:
-        wish = msgspec.json.decode(request.body, type=Wish)
+    def examine(self, wish: Wish, at: datetime, find: Find) -> Judged | None:
+        """What `answer` would do with this wish if it were asked now, without doing it; raises RefusedError as that would.
+
+        None for a wish that journals nothing.
+        """
+        request = Request(0, at.isoformat(), "", "", "open", "")
+        match wish.demand:
+            case Enable(pipeline=pipeline, stage=stage):
+                if not any(closed.stage == stage for closed in self._transitions.closed(pipeline)):
+                    raise RefusedError(f"the transition into {pipeline}/{stage} is open")
+            case RollBack() as back:
+                self._target(back)
+            case Stop() | Retry() | Override() | Answer() as demand:
+                running = find(self._execution(demand.pipeline, demand.number))
+                return running, (self._event(demand, running, wish, request),)
+            case Disable() | Start():
+                pass
+        return None
+
+    def _judge(self, request: Request, find: Find) -> Generator[Judged, None, str]:
+        """Do what is asked; what it started, in a word, is the answer."""
+        wish = _wish(request)
         match wish.demand:
             case Disable(pipeline=pipeline, stage=stage):
                 self._transitions.close(Closed(pipeline, stage, wish.reason, wish.by, request.at))
@@ -81,12 +103,13 @@ class Asked:
                 if not self._transitions.open(pipeline, stage):
                     raise RefusedError(f"the transition into {pipeline}/{stage} is open")
             case Start() as start:
-                self._start(start, wish, request)
+                return self._start(start, wish, request)
             case RollBack() as back:
-                self._roll_back(back, wish, request)
+                return self._roll_back(back, wish, request)
             case Stop() | Retry() | Override() | Answer() as demand:
                 running = find(self._execution(demand.pipeline, demand.number))
                 yield running, (self._event(demand, running, wish, request),)
+        return ""
 
     def _event(self, demand: OfExecution, running: Running, wish: Wish, request: Request) -> Event:
         asked = Who(
@@ -115,28 +138,35 @@ class Asked:
             if row.number <= own.number:
                 break
             other = msgspec.json.decode(row.body, type=Execution)
-            if other.rollback is None and stage in self._state(other.id).stages:
+            if stage in self._state(other.id).stages:
                 return other.label
         return ""
 
     def _state(self, execution: ExecutionId) -> ExecutionState:
         return fold(msgspec.json.decode(body, type=Event) for body in self._journal.read(execution))
 
-    def _start(self, start: Start, wish: Wish, request: Request) -> None:
+    def _start(self, start: Start, wish: Wish, request: Request) -> str:
         fresh = Execution(
             id=self._new_id(), pipeline=start.pipeline, number=0, commit=start.commit, ref=start.ref,
             trigger=TriggerType.MANUAL, created_at=self._clock(), actor=wish.by, variables=start.variables,
         )  # fmt: skip
-        self._queue.enqueue(msgspec.to_builtins(fresh), once=f"request:{request.id}")
+        _, number = self._queue.enqueue(msgspec.to_builtins(fresh), once=f"request:{request.id}:")
+        return f"{start.pipeline} #{number}"
 
-    def _roll_back(self, back: RollBack, wish: Wish, request: Request) -> None:
+    def _target(self, back: RollBack) -> Execution:
+        """The execution to go back to, if that can be."""
         target = msgspec.json.decode(self._row(back.pipeline, back.number).body, type=Execution)
         state = self._state(target.id)
         body = self._queue.plan(target.id)
         mode = msgspec.json.decode(body, type=Plan).mode if body else Mode.SUPERSEDED
         status = state.stages[back.stage].status if back.stage in state.stages else None
         control.rollback(target, back.stage, status, mode=mode, holder=self._holder(back.pipeline, back.stage))
-        self._rollbacks.enqueue(target, back.stage, TriggerType.ROLLBACK, wish.by, f"request:{request.id}")
+        return target
+
+    def _roll_back(self, back: RollBack, wish: Wish, request: Request) -> str:
+        target, once = self._target(back), f"request:{request.id}:"
+        _, number = self._rollbacks.enqueue(target, back.stage, TriggerType.ROLLBACK, wish.by, once)
+        return f"{back.pipeline} #{number}"
 
     def _holder(self, pipeline: PipelineName, stage: StageName) -> str:
         for row in self._queue.active():
@@ -153,3 +183,11 @@ class Asked:
         if row is None:
             raise RefusedError(f"there is no execution {pipeline} #{number}", hint="git pipeline status lists them")
         return row
+
+
+def _wish(request: Request) -> Wish:
+    """Raises RefusedError for what another version of the agent wrote: it must not keep the requests after it back."""
+    try:
+        return msgspec.json.decode(request.body, type=Wish)
+    except msgspec.DecodeError as error:
+        raise RefusedError(f"this version of git-pipeline does not understand what was asked: {error}") from error

@@ -18,7 +18,10 @@ from agent.state.queue import Queue
 from agent.state.requests import Requests
 from agent.state.schedules import Schedules
 from agent.worker.judge import entries, verdict
+from agent.worker.places import Directories
 from agent.worker.spawn import wake_or_start
+from agent.worker.wake import is_heard
+from agent.worker.wiring import load_config
 
 NewId = Callable[[], ExecutionId]
 TICKED = "ticked"  # the mark of the last look
@@ -27,12 +30,20 @@ TICKED = "ticked"  # the mark of the last look
 def tick(repository: Path, now: datetime, new_id: NewId, python: str, environment: Mapping[str, str]) -> Iterator[str]:
     """Look after one repository once; says what was done. Raises AgentError."""
     home = repository / "pipeline"
+    if not repository.exists():
+        raise EnvironmentFault("it is gone", hint="take its line off the list, if it is not to come back")
     if not (home / "state.db").exists():
         raise EnvironmentFault("the agent is not installed there", hint=f"git pipeline install {repository}")
     database = open_database(str(home / "state.db"))
-    yield from start_due(Git(str(repository), clean_environment(environment)), database, now, new_id)
-    if _has_work(database) and wake_or_start(str(home), str(repository), python, environment):
-        yield "worker started"
+    try:
+        yield from start_due(Git(str(repository), clean_environment(environment)), database, now, new_id)
+        if _is_needed(database, str(home)):
+            if not is_heard(str(home)):
+                load_config(Directories(repository))  # a worker could not say to anybody here that it is wrong
+            if wake_or_start(str(home), str(repository), python, environment):
+                yield "worker started"
+    finally:
+        database.close()
 
 
 def start_due(git: Git, database: Database, now: datetime, new_id: NewId) -> Iterator[str]:
@@ -88,6 +99,11 @@ def _enqueue(
     return number
 
 
-def _has_work(database: Database) -> bool:
+def _is_needed(database: Database, home: str) -> bool:
+    """Whether somebody must be woken or started. One that only waits for people or the clock is left in peace."""
     queue = Queue(database)
-    return bool(queue.active() or queue.unpublished() or Pushes(database).open() or Requests(database).open())
+    if Pushes(database).open() or Requests(database).open():
+        return True
+    if is_heard(home):
+        return any(row.last_seq == 0 for row in queue.active())
+    return bool(queue.active() or queue.unpublished())

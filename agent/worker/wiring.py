@@ -10,6 +10,7 @@ from pathlib import Path
 
 from agent.artifacts.cache import CacheStore
 from agent.artifacts.local import LocalStore
+from agent.aws.session import Sessions
 from agent.config import Config, parse
 from agent.errors import EnvironmentFault
 from agent.executors.base import Executor
@@ -19,8 +20,10 @@ from agent.git.notes import Notes
 from agent.log import Log
 from agent.model.ids import ExecutionId, execution_id
 from agent.results.publish import Publisher
+from agent.secrets.base import EnvironmentSource, FileSource, Secrets, SecretSource
 from agent.state.database import Database, open_database
 from agent.state.journal import Journal
+from agent.state.marks import Marks
 from agent.state.passes import Passes
 from agent.state.pushes import CONFIRMED, Pushes
 from agent.state.queue import Queue
@@ -45,6 +48,7 @@ from agent.worker.requests import Asked
 from agent.worker.rollbacks import Rollbacks
 from agent.worker.rules import Rules
 from agent.worker.traffic import Traffic
+from agent.worker.vault import Vault, root_of
 from agent.workspaces.choose import choose
 
 SYSTEM_CONFIG = Path("/etc/git-pipeline/config.toml")
@@ -63,10 +67,8 @@ def load_config(directories: Directories) -> Config:
     return parse({str(path): path.read_bytes() for path in layers if path.is_file()})
 
 
-def identity(database: Database, directories: Directories) -> str:
+def identity(database: Database) -> str:
     """What marks containers and processes as this repository's: stays the same when the directory is moved."""
-    from agent.state.marks import Marks
-
     marks = Marks(database)
     if not marks.get("identity"):
         marks.put("identity", os.urandom(8).hex())
@@ -95,7 +97,7 @@ class Worker:
         self._git = git = Git(str(repository), clean_environment(environment))
         self._queue, self._journal, passes = Queue(database), Journal(database), Passes(database)
         intake = Intake(git, database, clock)
-        pool = Pool(config.concurrency)
+        pool = Pool(config.concurrency, lambda error: self._log.bug("a task in the background has failed", error))
         lookup = Lookup(git, self._queue, self._journal)
         feeds = lru_cache(maxsize=None)(lambda execution: Feed(directories.execution(execution)))
         self._tools = self._make_tools(environment, lookup, feeds)
@@ -144,6 +146,7 @@ class Worker:
             artifacts=LocalStore(directories.artifacts),
             caches=CacheStore(directories.caches, clock),
             permit=Permit(config),
+            vault=self._vault(environment),
             machine=Places(PLACES, config.machine_concurrency),
             lookup=lookup,
             feeds=feeds,
@@ -152,8 +155,30 @@ class Worker:
             log_cap=config.logs.disk,
         )
 
+    def _vault(self, environment: Mapping[str, str]) -> Vault:
+        sessions = Sessions()
+
+        def parameters() -> SecretSource:
+            from agent.secrets.aws import ParameterSource
+
+            return ParameterSource(sessions)
+
+        def manager() -> SecretSource:
+            from agent.secrets.aws import ManagerSource
+
+            return ManagerSource(sessions)
+
+        makers: dict[str, Callable[[], SecretSource]] = {
+            "file": lambda: FileSource(self._directories.root),
+            "environment": lambda: EnvironmentSource(environment),
+            "ssm": parameters,
+            "secretsmanager": manager,
+        }
+        root = root_of(environment, os.getuid(), identity(self._database))
+        return Vault(root, Secrets(self._config.secrets, makers))
+
     def _executors(self, environment: Mapping[str, str]) -> dict[str, Callable[[], Executor]]:
-        name = identity(self._database, self._directories)
+        name = identity(self._database)
         passed_on = {key: environment[key] for key in _PASSED_ON if key in environment}
 
         def docker() -> Executor:

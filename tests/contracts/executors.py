@@ -104,7 +104,8 @@ class ExecutorContract:
 
     def test_who_forks_and_stays_does_not_outlive_the_job(self, executor: Executor, job: Jobs, shell: None):
         one = job(
-            "setsid sh -c 'while :; do date >beat; sleep 0.05; done' & sleep 1000 & while ! test -s beat; do sleep 0.05; done; echo done"
+            "setsid sh -c 'while :; do date >beat; sleep 0.05; done' & sleep 1000 &\n"
+            "while ! test -s beat; do sleep 0.05; done; echo done"
         )
         assert run(executor, one).exit_code == 0
         assert printed(one) == b"done\n"
@@ -113,7 +114,7 @@ class ExecutorContract:
     def test_what_escaped_ends_with_a_stop(self, executor: Executor, job: Jobs, shell: None):
         one = job("setsid sh -c 'trap \"\" TERM; while :; do date >beat; sleep 0.05; done' & echo up; sleep 1000")
         running = Running(executor, one)
-        until(lambda: (one.workspace / "beat").exists(), "it beats")
+        until((one.workspace / "beat").exists, "it beats")
         running.stop.set()
         assert running.ending().reason is Reason.STOPPED
         assert _still(one.workspace / "beat")

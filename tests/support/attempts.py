@@ -76,6 +76,9 @@ class Bench:
         place.mkdir(parents=True, exist_ok=True)
         return place
 
+    def secrets(self, attempt):
+        return None
+
     def environment(self, attempt):
         return self.operator
 

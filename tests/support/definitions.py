@@ -26,3 +26,8 @@ def read(text: str | bytes) -> Loaded:
 
 def codes(loaded: Loaded) -> list[str]:
     return [diagnostic.code for diagnostic in loaded.diagnostics]
+
+
+if __name__ == "__main__":
+    for case in cases("broken"):
+        case.with_name(f"{case.name.removesuffix('.yaml')}.out").write_text(load(tree(case)).report + "\n")

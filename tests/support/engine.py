@@ -137,6 +137,7 @@ class Private:
             self.end()
         for pid in _of(self._directory):
             os.kill(pid, signal.SIGKILL)
+        self._home.kill()
         self._home.communicate()
 
 

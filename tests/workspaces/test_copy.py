@@ -30,8 +30,8 @@ class TestCopy(WorkspacesContract):
 REMOVE = """
 import os, sys
 from pathlib import Path
-os.setuid(65534)
 from agent.workspaces.trees import remove_tree
+os.setuid(65534)
 remove_tree(Path(sys.argv[1]))
 """
 

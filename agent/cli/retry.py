@@ -1,0 +1,40 @@
+"""`git pipeline retry`: run a failed stage again."""
+
+import click
+
+from agent.cli import asking
+from agent.model.control import Retry
+from agent.model.outcome import Status
+from agent.model.plan import RetryMode
+from agent.results.record import StageRecord
+
+
+@click.command(short_help="run a failed stage again")
+@click.argument("execution")
+@click.argument("stage", default="")
+@click.option(
+    "--mode",
+    type=click.Choice([mode.value for mode in RetryMode]),
+    default=RetryMode.FAILED_ACTIONS.value,
+    show_default=True,
+    help="run only the failed actions again, or all of the stage",
+)
+@asking.options
+def command(execution: str, stage: str, mode: str, repo: str | None, reason: str, by: str | None) -> None:
+    """Run a failed or stopped STAGE of EXECUTION (release#42, 42 or an id) again, in the same execution.
+
+    STAGE may be left out where only one failed. Its approvals are asked again.
+    """
+    with asking.desk(repo) as desk:
+        record, _ = desk.execution(execution)
+        name = asking.stage_of(record, stage, _is_retryable, "to retry")
+        demand = Retry(pipeline=record.pipeline, number=record.number, stage=name, mode=RetryMode(mode))
+        desk.ask(demand, asking.asker(by, reason))
+    what = "all actions" if mode == RetryMode.ALL_ACTIONS else "the failed actions"
+    click.echo(f"{record.label}: stage {name} runs {what} again")
+
+
+def _is_retryable(stage: StageRecord) -> bool:
+    """Whether it failed, or something in it did while the rest still runs."""
+    failed = any(action.status is Status.FAILED and not action.continue_on_error for action in stage.actions)
+    return stage.status in {Status.FAILED, Status.STOPPED} or (stage.status is Status.IN_PROGRESS and failed)

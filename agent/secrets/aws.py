@@ -1,0 +1,52 @@
+"""Secrets in AWS: Systems Manager parameters and Secrets Manager. boto3 is loaded with the first one."""
+
+import json
+from typing import Any
+
+from agent.aws.session import Sessions
+from agent.config import Secret
+from agent.errors import EnvironmentFault
+
+
+class ParameterSource:
+    """`ssm`: the name of a parameter, decrypted."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    def get(self, name: str, secret: Secret) -> bytes:
+        with self._sessions.said(f"secret {name}"):
+            client = self._sessions.client("ssm", region=secret.region, role=secret.role)
+            value: str = client.get_parameter(Name=secret.ssm, WithDecryption=True)["Parameter"]["Value"]
+        return value.encode()
+
+
+class ManagerSource:
+    """`secretsmanager`: the id of a secret, `:key` behind it for one key of a JSON secret."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    def get(self, name: str, secret: Secret) -> bytes:
+        identifier, key = _parted(secret.secretsmanager)
+        with self._sessions.said(f"secret {name}"):
+            client = self._sessions.client("secretsmanager", region=secret.region, role=secret.role)
+            found: dict[str, Any] = client.get_secret_value(SecretId=identifier)
+        value: bytes = found["SecretString"].encode() if "SecretString" in found else found["SecretBinary"]
+        return _of_key(name, value, key) if key else value
+
+
+def _parted(text: str) -> tuple[str, str]:
+    """An ARN holds six colons of its own."""
+    if text.startswith("arn:"):
+        parts = text.split(":")
+        return ":".join(parts[:7]), ":".join(parts[7:])
+    identifier, _, key = text.partition(":")
+    return identifier, key
+
+
+def _of_key(name: str, value: bytes, key: str) -> bytes:
+    try:
+        return str(json.loads(value)[key]).encode()
+    except (ValueError, KeyError, TypeError):
+        raise EnvironmentFault(f"secret {name}: it is no JSON object with the key {key}") from None
