@@ -1,7 +1,7 @@
 """The command `git-pipeline`: the table of verbs, and the one place that prints errors and picks the exit code.
 
-Exit codes: 0 done; 1 the answer is no (a failed check, a refusal); 2 wrong usage; 3 something around us is broken; 130 interrupted;
-70 a bug of ours (sysexits.h EX_SOFTWARE).
+Exit codes: 0 done; 1 the answer is no (a failed check, a refusal); 2 wrong usage; 3 something around us is broken;
+130 interrupted; 70 a bug of ours (EX_SOFTWARE of sysexits.h).
 """
 
 import importlib
@@ -26,6 +26,7 @@ VERBS = {
     "install": "put the agent into a bare repository",
     "log": "show what the scripts printed",
     "override": "let a stage pass a failed condition",
+    "policy": "say what the operator's configuration allows a ref and a person",
     "resume": "go on with what a killed worker left",
     "retry": "run a failed stage again",
     "rollback": "run a stage again as a former execution ran it",

@@ -2,6 +2,7 @@ import pytest
 
 from agent.actions import table
 from agent.actions.run import RunAction
+from agent.errors import RefusedError
 
 
 def test_every_built_in_action_can_be_loaded():
@@ -12,5 +13,6 @@ def test_every_built_in_action_can_be_loaded():
 
 
 def test_an_unknown_one():
-    with pytest.raises(KeyError):
+    with pytest.raises(RefusedError, match="no action nothing") as caught:
         table.load("nothing")
+    assert "run" in caught.value.hint

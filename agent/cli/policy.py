@@ -1,0 +1,64 @@
+"""`git pipeline policy explain`: what the operator's configuration means for a ref and a person, without running anything."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from agent.config import Config
+from agent.errors import RefusedError
+from agent.model.ids import RefName
+from agent.worker.permit import Permit
+from agent.worker.places import Directories
+from agent.worker.wiring import load_config
+
+
+@click.group(name="policy")
+def command() -> None:
+    """What the operator's configuration allows."""
+
+
+@command.command(name="explain")
+@click.argument("repository", metavar="REPO.git", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--ref", default="refs/heads/main", show_default=True, help="a full ref name, or a branch")
+@click.option("--as", "person", default="", help="a person of the configuration")
+def explain(repository: Path, ref: str, person: str) -> None:
+    """Say what executions of a ref may use, and what a person may decide."""
+    config = load_config(Directories(repository))
+    full = RefName(ref if ref.startswith("refs/") else f"refs/heads/{ref}")
+    for line in (*of_ref(config, full), *(of_person(config, person) if person else ())):
+        click.echo(line)
+
+
+def of_ref(config: Config, ref: RefName) -> Iterator[str]:
+    """What executions of this ref get, line by line."""
+    protected = Permit(config).is_protected(ref)
+    patterns = ", ".join(config.protected) or "nothing"
+    yield f"{ref} is {'protected' if protected else 'not protected'} (protected: {patterns})"
+    docker = config.docker
+    yield f"  containers: images {', '.join(docker.images) or 'none'}; network {'on request' if docker.network else 'never'}"
+    yield f"  at most {docker.memory // 1024**2} MiB, {docker.cpus:g} processors, {docker.pids} processes each"
+    local = config.local
+    yield "  local processes: " + (f"pipelines {', '.join(local.pipelines)}" if local.enabled else "never")
+    for name, secret in sorted(config.secrets.items()):
+        given = protected or secret.unprotected
+        where = f"pipelines {', '.join(secret.pipelines)}; stages {', '.join(secret.stages)}"
+        yield f"  secret {name}: " + (where if given else "never, as the ref is not protected")
+    if not config.secrets:
+        yield "  secrets: none are configured"
+
+
+def of_person(config: Config, name: str) -> Iterator[str]:
+    """What this person may decide. Raises RefusedError if the configuration knows nobody of this name."""
+    person = config.people.get(name)
+    if person is None:
+        known = ", ".join(sorted(config.people)) or "nobody"
+        raise RefusedError(f"the configuration does not know {name}", hint=f"it knows {known}")
+    roles = {name, *person.roles}
+    verbs = [verb for verb in type(config.control).model_fields if isinstance(getattr(config.control, verb), tuple)]
+    may = [verb for verb in verbs if roles & set(getattr(config.control, verb))]
+    yield f"{name}: roles {', '.join(person.roles) or 'none'}; {len(person.keys)} keys"
+    yield f"  may {', '.join(may) or 'steer nothing'}"
+    yield f"  may approve what asks for {' or '.join(sorted(roles))}" + (
+        ", or for nobody in particular" if "operator" in roles else ""
+    )
