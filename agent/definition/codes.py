@@ -55,6 +55,7 @@ CODES = {
     "GP503": "too many actions in a pipeline",
     "GP504": "a matrix that is too large, or empty",
     "GP505": "too many rules in a condition",
+    "GP506": "too many triggers or variables",
     "GP601": "`tags` together with `branches` or `paths`",
     "GP602": "not a glob",
     "GP603": "not a cron expression",

@@ -1,11 +1,12 @@
 """What is wrong with a file, where, and what to do about it; and how that is shown to people, programs and GitHub."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from agent.model.span import Span
 
+MAX_SHOWN = 200  # diagnostics that a person is shown
 _WIDEST = 160  # columns of a source line that are shown
 
 
@@ -31,8 +32,12 @@ def render(diagnostics: Iterable[Diagnostic], sources: Mapping[str, str], form: 
     """
     if form == "json":
         return json.dumps([_document(diagnostic) for diagnostic in diagnostics], indent=2)
-    one = _github if form == "github" else _text
-    return "\n".join(one(diagnostic, sources) for diagnostic in diagnostics)
+    if form == "github":
+        return "\n".join(_github(diagnostic) for diagnostic in diagnostics)
+    lines = {path: text.split("\n") for path, text in sources.items()}
+    every = list(diagnostics)
+    shown = [_text(diagnostic, lines.get(diagnostic.span.path, [])) for diagnostic in every[:MAX_SHOWN]]
+    return "\n".join(shown + ([f"and {len(every) - MAX_SHOWN:,} more"] if len(every) > MAX_SHOWN else []))
 
 
 def _document(diagnostic: Diagnostic) -> dict[str, object]:
@@ -47,10 +52,11 @@ def _document(diagnostic: Diagnostic) -> dict[str, object]:
     }
 
 
-def _github(diagnostic: Diagnostic, sources: Mapping[str, str]) -> str:
+def _github(diagnostic: Diagnostic) -> str:
     span, hint = diagnostic.span, diagnostic.hint
-    where = f"file={_property(span.path)},line={max(span.line, 1)},col={max(span.column, 1)}"
-    message = f"{diagnostic.code} {diagnostic.message}" + (f"\nhint: {hint}" if hint else "")
+    where = f"file={_property(printable(span.path))},line={max(span.line, 1)},col={max(span.column, 1)}"
+    lines = [f"{diagnostic.code} {diagnostic.message}", *([f"hint: {hint}"] if hint else [])]
+    message = "\n".join(printable(line) for line in lines)
     return f"::error {where},title={diagnostic.code}::{_escaped(message)}"
 
 
@@ -62,23 +68,22 @@ def _property(text: str) -> str:
     return _escaped(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def _text(diagnostic: Diagnostic, sources: Mapping[str, str]) -> str:
+def _text(diagnostic: Diagnostic, written: Sequence[str]) -> str:
     span = diagnostic.span
     place = f"{span.path}:{span.line}:{span.column}" if span.line else span.path
     lines = [f"{printable(place)}: {diagnostic.code} {printable(diagnostic.message)}"]
-    lines += _snippet(diagnostic, sources.get(span.path, ""))
+    lines += _snippet(diagnostic, written)
     hint = [f"   hint: {diagnostic.hint}"] if diagnostic.hint else []
     return "\n".join(lines + [printable(line) for text in hint for line in text.split("\n")])
 
 
-def _snippet(diagnostic: Diagnostic, source: str) -> list[str]:
+def _snippet(diagnostic: Diagnostic, written: Sequence[str]) -> list[str]:
     line, column = diagnostic.span.line, diagnostic.span.column
-    written = source.split("\n")
-    if not source or not 0 < line <= len(written):
+    if not 0 < line <= len(written):
         return []
-    text = printable(written[line - 1].rstrip("\r"))
+    text = written[line - 1]
     start = max(0, column - 1 - _WIDEST // 2) if len(text) > _WIDEST else 0
-    shown = text[start : start + _WIDEST]
+    shown = printable(text[start : start + _WIDEST].rstrip("\r"))
     before = "".join("\t" if character == "\t" else " " for character in shown[: column - 1 - start])
     width = max(1, min(diagnostic.width, len(shown) - len(before)))
     return [f"{line:>5} | {shown}", f"      | {before}^{'~' * (width - 1)}"]

@@ -24,6 +24,7 @@ from agent.definition.values import (
     Whole,
     many,
     problem,
+    text,
 )
 
 
@@ -59,9 +60,12 @@ def _named(value: object) -> object:
         return {value: ""}
     if not isinstance(value, (list, tuple)):
         return value
-    if twice := next((name for index, name in enumerate(value) if name in value[:index]), None):
-        raise problem("GP110", f"{twice!r} is listed twice")
-    return {name if isinstance(name, str) else repr(name): "" for name in value}
+    named: dict[str, str] = {}
+    for name in map(text, value):
+        if name in named:
+            raise problem("GP110", f"{name[:60]!r} is listed twice")
+        named[name] = ""
+    return named
 
 
 def _same_name(value: object) -> object:
@@ -194,7 +198,7 @@ class Deploy(Section):
 
     to: Text = Field(description="The operator's name of the host group.")
     strategy: Text = Field(
-        default="rolling", description="How it goes from host to host: rolling, blue-green, canary, all-at-once, …"
+        default="rolling", description="How it goes from host to host: rolling, blue-green, canary or another."
     )
 
     @property
@@ -261,7 +265,7 @@ class Action(Section):
     cache: Annotated[tuple[Cache, ...], BeforeValidator(_single)] = Field(
         default=(), description="Directories kept between executions."
     )
-    reports: Reports = Field(default=Reports(), description="Test reports that are summed up in the note.")
+    reports: Reports = Field(default_factory=Reports, description="Test reports that are summed up in the note.")
     timeout: Duration | None = Field(default=None, description="After that it is ended. Default: 1h.")
     retries: Annotated[Retries, BeforeValidator(_count)] | None = Field(default=None, description="Automatic further attempts.")
     continue_on_error: Flag = Field(default=False, description="Whether its failure is not the failure of the stage.")
@@ -353,8 +357,8 @@ class Stage(Section):
     fail_fast: Flag = Field(default=False, description="A failed action stops those beside it.")
     timeout: Duration | None = Field(default=None, description="After that the stage is stopped and fails. Default: no limit.")
     env: Environment = Field(default={}, description="Environment variables of all its actions.")
-    conditions: Conditions = Field(default=Conditions(), description="What is asked before and after.")
-    on_failure: OnFailure = Field(default=OnFailure(), description="What follows by itself when it fails.")
+    conditions: Conditions = Field(default_factory=Conditions, description="What is asked before and after.")
+    on_failure: OnFailure = Field(default_factory=OnFailure, description="What follows by itself when it fails.")
 
 
 class Defaults(Section):
@@ -380,7 +384,7 @@ class Pipeline(Section):
     )
     mode: Literal["superseded", "queued", "parallel"] = Field(default="superseded", description="How its executions meet.")
     variables: Variables = Field(default={}, description="Values that a start may give, by name.")
-    defaults: Defaults = Field(default=Defaults(), description="What `run` actions have where they do not say it.")
+    defaults: Defaults = Field(default_factory=Defaults, description="What `run` actions have where they do not say it.")
     env: Environment = Field(default={}, description="Environment variables of all actions.")
     timeout: Duration | None = Field(default=None, description="After that the execution is stopped. Default: no limit.")
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)] = Field(description="Its stages, in order.")

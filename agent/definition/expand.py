@@ -12,10 +12,14 @@ from agent.definition.diagnostics import Diagnostic
 from agent.definition.document import Action, ReusableAction, Variable
 from agent.definition.nodes import Items, Node, Scalar, Table, table, walk
 from agent.definition.references import references, replace
+from agent.definition.shape import MAX_TOLD
 from agent.definition.suggest import did_you_mean
 
 DIRECTORY = ".pipeline/actions"
 _KINDS = ("run", "approval", "deploy", "uses")
+MAX_VALUE = 1000  # characters of a parameter, as of a variable
+MAX_INSERTED = 4 * 1024**2  # characters that a pipeline may take from reusable actions; each value counts for some more
+_COST_OF_NODE = 40
 _NOT_IN_FILE = ("name", "needs", "use", "when")
 
 
@@ -37,7 +41,7 @@ class Expanded(NamedTuple):
 
 
 def check_file(reusable: Reusable) -> Iterable[Diagnostic]:
-    """GP904 and GP310: what is wrong with the file of a reusable action, whoever uses it."""
+    """GP101, GP105 and GP904: what is wrong with the file of a reusable action, whoever uses it."""
     for key, _ in reusable.action.entries:
         if key.text in _NOT_IN_FILE:
             message = f"'{key.text}' is told by who uses the action"
@@ -70,6 +74,7 @@ def expand(root: Node, library: Mapping[str, Reusable]) -> Expanded:
 class _Expansion:
     def __init__(self, library: Mapping[str, Reusable]) -> None:
         self._library = library
+        self._left = MAX_INSERTED
         self.diagnostics: list[Diagnostic] = []
         self.lost: set[str] = set()
 
@@ -90,9 +95,13 @@ class _Expansion:
             self._say("GP901", use, f"there is no {use.text[:120]}", self._where(use.text))
         if reusable is None or reusable.model is None:
             return self._unknown(action)
+        if self._left <= 0:
+            self._say("GP009", use, "reusable actions make this pipeline too large", "divide it into several pipelines")
+            return self._unknown(action)
         self._own_kind(action)
         values = self._values(action, use, reusable.model, reusable.lost)
         inserted = _replaced(reusable.action, values)
+        self._left -= sum(len(scalar.text) + _COST_OF_NODE for scalar in walk(inserted))
         return _over(inserted, action) if isinstance(inserted, Table) else action
 
     def _where(self, path: str) -> str:
@@ -118,7 +127,7 @@ class _Expansion:
         if options is not None and not isinstance(options, Table):
             self._say("GP103", options, "with: expected a mapping of parameters to texts")
         for key, value in options.entries if isinstance(options, Table) else ():
-            if key.text in lost:
+            if key.text in lost or len(self.diagnostics) >= MAX_TOLD:
                 continue
             if key.text not in model.parameters:
                 hint = did_you_mean(key.text, model.parameters, "its parameters are") or "it has no parameters"
@@ -135,6 +144,9 @@ class _Expansion:
                 hint = f"write with: {{{name}: …}}" + (f" - {parameter.description}" if parameter.description else "")
                 self._say("GP903", use, f"{use.text} needs parameter '{name}'", hint)
             return parameter.default or ""
+        if len(given.text) > MAX_VALUE:
+            self._say("GP903", given, f"the value of parameter '{name}' has more than {MAX_VALUE:,} characters")
+            return ""
         if parameter.choices and given.text not in parameter.choices:
             message = f"parameter '{name}' cannot be {given.text[:60]!r}"
             self._say("GP903", given, message, did_you_mean(given.text, parameter.choices, "it is one of"))
@@ -171,8 +183,15 @@ def _replaced(node: Node, values: Mapping[str, str]) -> Node:
         return node if found == node.text else node._replace(text=found, plain=False)
     if isinstance(node, Items):
         return Items(tuple(_replaced(item, values) for item in node.items), node.span)
-    entries = ((key, value if key.text == "run" else _replaced(value, values)) for key, value in node.entries)
+    entries = (
+        (_replaced_key(key, values), value if key.text == "run" else _replaced(value, values)) for key, value in node.entries
+    )
     return table(entries, node.span)
+
+
+def _replaced_key(key: Scalar, values: Mapping[str, str]) -> Scalar:
+    replaced = _replaced(key, values)
+    return replaced if isinstance(replaced, Scalar) else key
 
 
 def _map_value(node: Node, key: str, change: Callable[[Node], Node]) -> Node:

@@ -3,7 +3,7 @@
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import islice
+from itertools import chain, islice
 from typing import NamedTuple
 
 from agent.definition import expand
@@ -182,7 +182,8 @@ class _Loading:
         action = shape.root.get("action") if isinstance(shape.root, Table) else None
         keys = action if isinstance(action, Table) else Table({}, root.span)
         reusable = expand.Reusable(path, shape.model if isinstance(action, Table) else None, keys, shape.lost)
-        self.diagnostics += [*shape.diagnostics, *expand.check_file(reusable), *expand.check_parameters(reusable)]
+        told = chain(shape.diagnostics, expand.check_file(reusable), expand.check_parameters(reusable))
+        self.diagnostics += islice(told, MAX_TOLD)
         return reusable
 
     def _say(self, code: str, path: str, message: str, hint: str = "") -> None:

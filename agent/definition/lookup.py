@@ -67,7 +67,7 @@ class Lookup:
             return None
         if scope.spot is None:
             return Complaint("GP302", "there is no matrix here", "only the keys of an action with `matrix` know its values")
-        legs = self._reading.legs[scope.spot]
+        legs = self._reading.legs_of(scope.spot)
         action = self._reading.pipeline.stages[scope.spot[0]].actions[scope.spot[1]]
         if action.matrix is None:
             return Complaint("GP302", f"action '{action.name}' has no matrix")

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from agent.definition.document import Action, Matrix
 
 MAX_LEGS = 128
+MAX_ENTRIES = 64  # of include and of exclude
 
 
 class Leg(NamedTuple):
@@ -24,7 +25,7 @@ class Leg(NamedTuple):
 def too_large(matrix: Matrix) -> bool:
     """Whether the product of the axes, or a list of combinations, is more than is ever expanded."""
     product_size = prod(len(values) for values in matrix.axes.values())
-    return max(product_size, len(matrix.include), len(matrix.exclude)) > MAX_LEGS
+    return product_size > MAX_LEGS or max(len(matrix.include), len(matrix.exclude)) > MAX_ENTRIES
 
 
 def expand(action: Action) -> tuple[Leg, ...]:

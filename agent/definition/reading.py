@@ -35,6 +35,7 @@ class Reading:
         self.lost = lost
         self.order = Order(pipeline)
         self._sources = sources
+        self._legs: dict[Spot, tuple[Leg, ...]] = {}
         self._lines: dict[str, list[str]] = {}
 
     @cached_property
@@ -46,10 +47,11 @@ class Reading:
             for index, action in enumerate(stage.actions)
         )
 
-    @cached_property
-    def legs(self) -> dict[Spot, tuple[Leg, ...]]:
-        """The legs of each action."""
-        return {placed.spot: expand(placed.action) for placed in self.actions}
+    def legs_of(self, spot: Spot) -> tuple[Leg, ...]:
+        """The legs of an action."""
+        if spot not in self._legs:
+            self._legs[spot] = expand(self.pipeline.stages[spot[0]].actions[spot[1]])
+        return self._legs[spot]
 
     def at(self, code: str, loc: Loc, message: str, hint: str = "", *, on_key: bool = False) -> Diagnostic:
         """A diagnostic about the value (or its key) at a path of the file, or what is nearest to it."""

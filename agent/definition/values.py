@@ -51,7 +51,7 @@ def flag(value: object) -> bool:
     """`true` or `false`, nothing else."""
     if isinstance(value, bool):
         return value
-    if value in {"true", "false"}:
+    if isinstance(value, str) and value in {"true", "false"}:
         return value == "true"
     likely = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(str(value).lower(), "")
     hint = f"YAML readers do not agree on what {value} means; write {likely}" if likely else ""

@@ -48,7 +48,7 @@ def explain(error: Exception, path: str, text: str) -> Diagnostic:
 def _too_early(path: str, text: str) -> Diagnostic:
     """The place is behind the last line, where nobody would look."""
     written = text.rstrip().split("\n")
-    return Diagnostic("GP007", Span(path, len(written), len(written[-1])), "not YAML: the file ends too early", _OPEN)
+    return Diagnostic("GP007", Span(path, len(written), max(len(written[-1]), 1)), "not YAML: the file ends too early", _OPEN)
 
 
 def _unreadable(path: str, text: str) -> Diagnostic:

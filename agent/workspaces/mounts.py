@@ -32,10 +32,11 @@ def unmount(target: Path) -> None:
 
 def mounted(under: Path) -> Iterator[Path]:
     """Mount points strictly below a directory."""
+    below = os.fsencode(under) + b"/"
     for line in TABLE.read_bytes().splitlines():
-        point = Path(os.fsdecode(_unescape(line.split(b" ")[4])))
-        if under in point.parents:
-            yield point
+        point = _unescape(line.split(b" ")[4])
+        if point.startswith(below):  # as bytes: a busy machine has thousands of mounts
+            yield Path(os.fsdecode(point))
 
 
 def overlay_options(lowers: tuple[Path, ...], upper: Path, work: Path, extra: str = "") -> str:

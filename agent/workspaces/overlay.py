@@ -20,7 +20,7 @@ class OverlayWorkspaces:
         """See Workspaces. Raises EnvironmentFault if the kernel refuses."""
         home = self._root / name
         merged = home / "merged"
-        if merged in mounted(home):
+        if merged.is_mount():
             return merged
         remove_tree(home / "work")  # of a mount that the machine lost; it would forbid the next one
         for part in ("upper", "work", "merged"):

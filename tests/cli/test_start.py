@@ -4,12 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from agent.model.execution import Execution
-from tests.cli.test_main import ROOT
+
+ROOT = Path(__file__).parents[2]
 
 VARIABLES = """\
 triggers: []

@@ -1,8 +1,8 @@
 """Real keys of every kind, made once for a run of tests: who has which, and the operator's configuration that names them.
 
-    alice ed25519      bob rsa               carol ecdsa             frank a certificate   grace OpenPGP
-    dave  expired      eve not yet valid     olga revoked            trent an old certificate
-    nina  no role      mallory nobody here   heidi expired OpenPGP   ivan revoked OpenPGP  walter OpenPGP, nobody here
+alice ed25519      bob rsa               carol ecdsa             frank a certificate   grace OpenPGP
+dave  expired      eve not yet valid     olga revoked            trent an old certificate
+nina  no role      mallory nobody here   heidi expired OpenPGP   ivan revoked OpenPGP  walter OpenPGP, nobody here
 """
 
 import os

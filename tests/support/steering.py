@@ -1,23 +1,33 @@
 """A repository whose executions wait for people, and people with keys who push control tags to it."""
 
-import shutil
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 
+from agent.config import Config, parse
 from agent.execution import events
 from agent.model.control import Wish
+from agent.model.execution import Execution
+from agent.model.ids import execution_id
 from agent.model.outcome import Status
-from agent.model.plan import Approval, Condition, Group, Rule
-from agent.state.database import open_database
-from agent.state.passes import Pass, Passes
+from agent.model.plan import Approval, Condition, Group, Plan, Rule
+from agent.state.database import Database, open_database
+from agent.state.journal import Journal
+from agent.state.passes import Passes
+from agent.state.queue import Queue
 from agent.state.requests import Request, Requests
+from agent.state.transitions import Transitions
+from agent.worker.requests import Asked
+from agent.worker.rollbacks import Rollbacks
+from agent.worker.running import Running
 from tests.support.installed import Installed
 from tests.support.keys import Keys
 from tests.support.served import serve
+from tests.support.signing import Signing
 from tests.support.stories import NOON, Story, action, plan, stage
 
 QA = Approval(groups=(Group(any_of=("qa-lead",)),), not_author=True)
@@ -37,7 +47,8 @@ STARTABLE = OTHER + (
 
 def recently(number: int, **fields: object) -> Story:
     """A story that was begun an hour ago by the real clock."""
-    story = Story(RELEASE, number=number, **fields)
+    identity = execution_id(int(datetime.now(UTC).timestamp() * 1000), os.urandom(10))
+    story = Story(RELEASE, number=number, id=identity, **fields)
     return story.after((datetime.now(UTC) - NOON).total_seconds() - 3600).begin()
 
 
@@ -62,7 +73,7 @@ def failed(story: Story) -> Story:
 
 def closed(story: Story) -> Story:
     """The condition in front of production has failed."""
-    signed_off(story).tell(events.StageArrived, stage="production")
+    signed_off(story).enter("production")
     gate = {"stage": "production", "gate": events.Gate.BEFORE_ENTRY, "index": 0}
     story.tell(events.RuleStarting, deadline=story.now, **gate).tell(events.RuleEnded, status=Status.FAILED, **gate)
     return story.leave("production", Status.FAILED).finish(Status.FAILED)
@@ -82,28 +93,36 @@ def superseded(story: Story) -> Story:
     return built(story).tell(events.StageArrived, stage="sign-off").finish(Status.SUPERSEDED)
 
 
-class Steering(Installed):
-    """Executions release #1 to #7, one a commit: done, waiting, failed, closed, in_production, superseded, done by mallory."""
+EVERYTHING = (done, asked, failed, closed, in_production, superseded)
+
+
+class Steering(Signing, Installed):
+    """As Installed; `commits` are those of the seeded executions, in their order."""
 
     def __init__(self, root: Path, keys: Keys, *, config: str = "") -> None:
         super().__init__(root)
         self.keys = keys
         (self.directory / "config.toml").write_text(config or keys.config)
         self.commits: list[str] = []
+        self.stories: list[Story] = []
 
-    def seeded(self) -> "Steering":
-        tell = (done, asked, failed, closed, in_production, superseded)
-        stories = []
-        for number, story in enumerate(tell, 1):
+    def seeded(self, *tell: Callable[[Story], Story]) -> "Steering":
+        """Executions release #1 and so on, one a commit."""
+        for number, story in enumerate(tell or EVERYTHING, 1):
             self.commits.append(self.commit({"file": str(number)}, author="Zoe <zoe@example.com>"))
-            fields = {"commit": self.commits[-1], "actor": "git@192.0.2.1"}
-            stories.append(story(recently(number, **fields)))
+            self.tell_stories(story(recently(number, commit=self.commits[-1], actor="git@192.0.2.1")))
         self.push("HEAD:refs/heads/main")
-        serve(self.bare, *stories)
-        with self.database() as database:
-            Passes(database).add("release", "production", Pass(stories[0].execution.id, self.commits[0], "2026", False))
-        self.stories = stories
         return self
+
+    def tell_stories(self, *stories: Story) -> None:
+        """Executions in the state of the server."""
+        serve(self.bare, *stories)
+        self.stories += stories
+
+    def answered(self) -> tuple[events.Event, ...]:
+        """Let the worker's judgement answer what is open; what it journals."""
+        with self.database() as database:
+            return tuple(_answers(database, parse({"config.toml": (self.directory / "config.toml").read_bytes()})))
 
     @contextmanager
     def database(self):
@@ -123,43 +142,23 @@ class Steering(Installed):
     def wishes(self) -> tuple[Wish, ...]:
         return tuple(msgspec.json.decode(request.body, type=Wish) for request in self.requests)
 
-    def sign(
-        self, tag: str, commit: str, by: str = "alice", message: str = "fine", *, date: str = "", env: Mapping[str, str] | None = None
-    ) -> str:
-        """A signed tag in the clone, made by `git tag -s`; its id."""
-        words = [word for part in message.split("\n\n") for word in ("-m", part)]
-        when = {"GIT_COMMITTER_DATE": date} if date else {}
-        settings = {**self.keys.environment(by), **when, **(env or {})}
-        self.git(*self.keys.settings(by), "tag", "-f", "-s", *words, tag, commit, env=settings)
-        return self.git("rev-parse", f"refs/tags/{tag}")
 
-    def forge(self, tag: str, raw: bytes) -> str:
-        """Any bytes as a tag object, and a ref to it in the clone; its id."""
-        oid = self.git("hash-object", "-t", "tag", "-w", "--literally", "--stdin", stdin=raw)
-        self.point(tag, oid)
-        return oid
+def _answers(database: Database, config: Config) -> Iterator[events.Event]:
+    queue, journal = Queue(database), Journal(database)
 
-    def point(self, tag: str, oid: str) -> None:
-        """A ref in the clone."""
-        path = self.clone / ".git/refs/tags" / tag
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(oid + "\n")
+    def clock() -> datetime:
+        return datetime.now(UTC)
 
-    def forget(self) -> None:
-        """Remove all tags of the clone: one may stand in the way of another."""
-        shutil.rmtree(self.clone / ".git/refs/tags")
-        (self.clone / ".git/refs/tags").mkdir()
+    def new_id():
+        return execution_id(int(clock().timestamp() * 1000), os.urandom(10))
 
-    def raw(self, oid: str) -> bytes:
-        return self.run("cat-file", "tag", oid).stdout
+    def find(execution) -> Running:
+        known = msgspec.json.decode(queue.get(execution).body, type=Execution)
+        return Running(known, msgspec.json.decode(queue.plan(execution), type=Plan), journal)
 
-    def payload(self, tag: str, commit: str, message: str = "fine\n") -> bytes:
-        """The bytes of an unsigned tag of now."""
-        now = int(datetime.now(UTC).timestamp())
-        return f"object {commit}\ntype commit\ntag {tag}\ntagger A <a@example.com> {now} +0000\n\n{message}".encode()
-
-    def tell(self, *tags: str, **more) -> str:
-        """Push tags without following; what the pusher read."""
-        return self.detached(*(f"refs/tags/{tag}" for tag in tags), **more)
-
-
+    roles = {name: person.roles for name, person in config.people.items()}
+    rollbacks = Rollbacks(queue, Passes(database), clock, new_id)
+    asked = Asked(database, queue, Transitions(database), rollbacks, clock, lambda: roles, new_id, journal)
+    for running, judged in asked.answer(find):
+        running.record(judged)
+        yield from judged

@@ -22,14 +22,14 @@ def unique(reading: Reading) -> Iterator[Diagnostic]:
     first: dict[str, Placed] = {}
     for placed in reading.actions:
         for written in placed.action.artifacts:
-            names = [named(written, leg) for leg in reading.legs[placed.spot]]
+            names = [named(written, leg) for leg in reading.legs_of(placed.spot)]
             yield from _unique(reading, placed, written, names, first)
 
 
 def _unique(reading: Reading, placed: Placed, written: str, names: list[str], first: dict[str, Placed]) -> Iterator[Diagnostic]:
     loc = (*placed.loc, "artifacts", written)
     if len(set(names)) < len(names):
-        key = next(iter(reading.legs[placed.spot][0].values), "key")
+        key = next(iter(reading.legs_of(placed.spot)[0].values), "key")
         message = f"every action of the matrix would produce artifact '{written}'"
         yield reading.at("GP402", loc, message, f'put a value into the name: "{written}-${{{{ matrix.{key} }}}}"', on_key=True)
         names = sorted(set(names))
@@ -45,7 +45,7 @@ def producers(reading: Reading) -> dict[str, Spot]:
     found: dict[str, Spot] = {}
     for placed in reading.actions:
         for written in placed.action.artifacts:
-            for leg in reading.legs[placed.spot]:
+            for leg in reading.legs_of(placed.spot):
                 found.setdefault(named(written, leg), placed.spot)
     return found
 
@@ -55,7 +55,7 @@ def inputs(reading: Reading) -> Iterator[Diagnostic]:
     produced = producers(reading)
     for placed in reading.actions:
         for written in placed.action.inputs:
-            for name in dict.fromkeys(named(written, leg) for leg in reading.legs[placed.spot]):
+            for name in dict.fromkeys(named(written, leg) for leg in reading.legs_of(placed.spot)):
                 yield from _input(reading, placed, written, name, produced)
 
 
@@ -91,7 +91,7 @@ def names(reading: Reading) -> Iterator[Diagnostic]:
     """GP405: artifacts have plain names, also with the values of a matrix."""
     for placed in reading.actions:
         for written in placed.action.artifacts:
-            wrong = [name for leg in reading.legs[placed.spot] if not NAME.fullmatch(name := named(written, leg))]
+            wrong = [name for leg in reading.legs_of(placed.spot) if not NAME.fullmatch(name := named(written, leg))]
             if wrong and not _other_references(written):
                 message = f"{wrong[0][:80]!r} is not a valid name of an artifact"
                 hint = "letters, digits, '.', '_' and '-', at most 100, beginning with a letter or digit"

@@ -4,13 +4,16 @@ from collections.abc import Iterator
 
 from agent.definition.diagnostics import Diagnostic
 from agent.definition.document import Condition
-from agent.definition.matrix import MAX_LEGS, too_large
+from agent.definition.matrix import MAX_ENTRIES, MAX_LEGS, too_large
 from agent.definition.reading import Reading
 
+_SIZE_OF_MATRIX = f"at most {MAX_LEGS} combinations of values, and {MAX_ENTRIES} entries of include and of exclude, are read"
 STAGES = 50
 ACTIONS_OF_STAGE = 50
 ACTIONS_OF_PIPELINE = 1000
 RULES = 5
+TRIGGERS = 50
+VARIABLES = 50
 
 
 def stages(reading: Reading) -> Iterator[Diagnostic]:
@@ -25,13 +28,12 @@ def actions_of_stage(reading: Reading) -> Iterator[Diagnostic]:
     """GP502: at most 50 actions in a stage, each leg of a matrix counted."""
     for at, stage in enumerate(reading.pipeline.stages[:STAGES]):
         count = 0
-        for index in range(len(stage.actions)):
-            legs = len(reading.legs[at, index])
-            if count <= ACTIONS_OF_STAGE < count + legs:
-                total = sum(len(reading.legs[at, one]) for one in range(len(stage.actions)))
-                message = f"a stage has at most {ACTIONS_OF_STAGE} actions, with those of a matrix; '{stage.name}' has {total}"
+        for index, action in enumerate(stage.actions):
+            count += 1 if action.matrix is None else len(reading.legs_of((at, index)))
+            if count > ACTIONS_OF_STAGE:
+                message = f"a stage has at most {ACTIONS_OF_STAGE} actions, each combination of a matrix counted"
                 yield reading.at("GP502", ("stages", at, "actions", index), message, "divide it into several stages")
-            count += legs
+                break
 
 
 def actions_of_pipeline(reading: Reading) -> Iterator[Diagnostic]:
@@ -43,6 +45,16 @@ def actions_of_pipeline(reading: Reading) -> Iterator[Diagnostic]:
         yield reading.at("GP503", place.loc, message, "divide it into several pipelines")
 
 
+def starts(reading: Reading) -> Iterator[Diagnostic]:
+    """GP506: at most 50 triggers, and 50 variables."""
+    if len(reading.pipeline.triggers or ()) > TRIGGERS:
+        message = f"a pipeline has at most {TRIGGERS} triggers; this one has {len(reading.pipeline.triggers or ())}"
+        yield reading.at("GP506", ("triggers", TRIGGERS), message, "one trigger takes a list of patterns")
+    if len(reading.pipeline.variables) > VARIABLES:
+        message = f"a pipeline has at most {VARIABLES} variables; this one has {len(reading.pipeline.variables)}"
+        yield reading.at("GP506", ("variables", list(reading.pipeline.variables)[VARIABLES]), message, on_key=True)
+
+
 def matrices(reading: Reading) -> Iterator[Diagnostic]:
     """GP504: a matrix has at least one combination, and not more than can ever run."""
     for placed in reading.actions:
@@ -50,9 +62,9 @@ def matrices(reading: Reading) -> Iterator[Diagnostic]:
             continue
         loc = (*placed.loc, "matrix")
         if too_large(placed.action.matrix):
-            message = f"the matrix of '{placed.action.name}' has more than {MAX_LEGS} combinations"
-            yield reading.at("GP504", loc, message, f"a stage has at most {ACTIONS_OF_STAGE} actions", on_key=True)
-        elif not reading.legs[placed.spot]:
+            message = f"the matrix of '{placed.action.name}' is too large"
+            yield reading.at("GP504", loc, message, _SIZE_OF_MATRIX, on_key=True)
+        elif not reading.legs_of(placed.spot):
             message = f"the matrix of '{placed.action.name}' has no combination left"
             yield reading.at("GP504", loc, message, "give it values, or exclude less", on_key=True)
 

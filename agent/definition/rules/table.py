@@ -8,7 +8,7 @@ from agent.definition.rules import artifacts, conditions, limits, names, needs, 
 
 Rule = Callable[[Reading], Iterator[Diagnostic]]
 
-LIMITS: tuple[Rule, ...] = (limits.stages, limits.actions_of_pipeline, limits.actions_of_stage)
+LIMITS: tuple[Rule, ...] = (limits.starts, limits.stages, limits.actions_of_pipeline, limits.actions_of_stage)
 RULES: tuple[Rule, ...] = (
     names.stage_names,
     names.action_names,
