@@ -52,3 +52,13 @@ def private_engine(as_root: None, tmp_path_factory: pytest.TempPathFactory):
     yield make
     for each in made:
         each.close()
+
+
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory):
+    """Real keys of every kind, and who has them."""
+    from tests.support.keys import Keys
+
+    made = Keys(tmp_path_factory.mktemp("keys"))
+    yield made
+    made.close()

@@ -129,7 +129,8 @@ class Parts:
         action = running.action(event.stage, event.action)
         if not isinstance(action.work, Approval):
             attempt = running.attempt_id(event.stage, event.action, event.attempt)
-            self.pool.later(lambda: self.performer.discard(running.execution, attempt, action.work))
+            layered = bool(action.cache)
+            self.pool.later(lambda: self.performer.discard(running.execution, attempt, action.work, has_layers=layered))
 
 
 def _is_news(events: tuple[Event, ...], running: Running) -> bool:

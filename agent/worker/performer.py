@@ -158,15 +158,15 @@ class Performer:
         bare = self._attempt(running, stage, action, attempt, resumed=False)
         Thread(target=self._prepare, args=(bare, values), name=f"prepare {bare.id}", daemon=True).start()
 
-    def discard(self, execution: Execution, attempt: str, work: Work) -> None:
+    def discard(self, execution: Execution, attempt: str, work: Work, *, has_layers: bool = False) -> None:
         """Remove what an ended attempt keeps: its job, its workspaces, its control directory."""
         if isinstance(work, Run):
             with _logged(self._tools.log, "an ended job cannot be removed"):
                 self._tools.executors.get(work.runner).discard(attempt)
-        for name in self._tools.workspaces.names():
-            if name == attempt or name.startswith(f"{attempt}."):
-                with _logged(self._tools.log, "a workspace cannot be removed"):
-                    self._tools.workspaces.remove(name)
+        layers = self._tools.workspaces.names() if has_layers else ()
+        for name in (attempt, *(name for name in layers if name.startswith(f"{attempt}."))):
+            with _logged(self._tools.log, "a workspace cannot be removed"):
+                self._tools.workspaces.remove(name)
         self._tools.directories.remove(self._tools.directories.control(execution.id, attempt))
         self._tools.vault.take_away(attempt)
 

@@ -184,7 +184,7 @@ class Worker:
         def docker() -> Executor:
             from agent.executors.docker import DockerExecutor
 
-            return DockerExecutor(name, self._config.docker, clock)
+            return DockerExecutor(name, self._config.docker, clock, cores=os.cpu_count() or 2)
 
         def local() -> Executor:
             from agent.executors.local import LocalExecutor
