@@ -1,9 +1,19 @@
 """The journal: every execution's events, in order, never changed. `seq` counts from 1."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from agent.errors import EnvironmentFault
 from agent.state.database import Conflict, Database
+
+
+class Entry(NamedTuple):
+    """An event with its place among those of all executions, and in its own one's journal."""
+
+    position: int
+    execution: str
+    seq: int
+    body: bytes
 
 
 class Journal:
@@ -38,6 +48,23 @@ class Journal:
         """How many events there are."""
         row = self._database.row("SELECT max(seq) FROM events WHERE execution = ?", (execution,))
         return int(row[0] or 0) if row else 0
+
+    def position(self) -> int:
+        """The place of the youngest event among those of all executions; 0 if there is none."""
+        row = self._database.row("SELECT max(rowid) FROM events")
+        return int(row[0] or 0) if row else 0
+
+    def after(self, position: int, limit: int = 1000) -> tuple[Entry, ...]:
+        """The events of all executions that came after this place, oldest first."""
+        rows = self._database.rows(
+            "SELECT rowid, execution, seq, body FROM events WHERE rowid > ? ORDER BY rowid LIMIT ?", (position, limit)
+        )
+        return tuple(Entry(*row) for row in rows)
+
+    def last(self, limit: int) -> tuple[Entry, ...]:
+        """The youngest events of all executions, oldest first."""
+        rows = self._database.rows("SELECT rowid, execution, seq, body FROM events ORDER BY rowid DESC LIMIT ?", (limit,))
+        return tuple(Entry(*row) for row in reversed(rows))
 
     def last_at(self) -> str:
         """The time of the youngest event of all, ISO 8601; empty if there is none."""

@@ -15,8 +15,9 @@ from typing import NamedTuple
 from agent.errors import EnvironmentFault
 from agent.execution.commands import CancelAction, Command, EvaluateRule, PrepareAction, Record, StartAction, StartRollback
 from agent.execution.decide import decide, wake_at
-from agent.execution.events import ActionStarting, Event
+from agent.execution.events import ActionStarting, Event, ExecutionEnded
 from agent.model.ids import ExecutionId
+from agent.model.outcome import Status
 from agent.worker.messages import Fact, Message, Published, Ring
 from agent.worker.parts import Parts
 from agent.worker.running import Running
@@ -136,10 +137,16 @@ class Loop:
 
     def _adopt(self, execution: ExecutionId) -> Running:
         running = self._parts.start(execution)
+        is_new = not running.state.started_at and not running.is_over
+        first = tuple(self._parts.first_events(running)) if is_new else ()
         self._running[execution] = running
-        self._changed(running, ())
-        if not running.state.started_at and not running.is_over:
-            self._record(running, self._parts.first_events(running))
+        try:
+            self._changed(running, ())
+            self._record(running, first)
+        except EnvironmentFault:
+            del self._running[execution]  # adopted again when the journal can be written
+            self._dirty.discard(execution)
+            raise
         for stage, action, attempt in running.attempts():
             self._perform(running, stage, action, attempt, resumed=True)
         return running
@@ -154,11 +161,23 @@ class Loop:
         while self._dirty or self._looked:  # a look may have found that the way into a stage was opened
             self._looked = False
             while self._dirty:
-                self._decide(self._running[self._dirty.pop()])
+                self._decide_safely(self._running[self._dirty.pop()])
             for running, events in self._parts.traffic.admit(self._running, self._parts.clock()):
                 self._record(running, events)
             self._start_wanted()
         self._let_followers_go()
+
+    def _decide_safely(self, running: Running) -> None:
+        """A bug that one execution meets must not hold up the others: it ends, and the log has the details."""
+        try:
+            self._decide(running)
+        except EnvironmentFault:
+            self._dirty.add(running.execution.id)
+            raise
+        except Exception as bug:
+            self._parts.log.bug("an execution failed by a bug of ours", bug, execution=running.execution.id)
+            message = f"a bug of git-pipeline: {bug!r} (see agent.log)"
+            self._record(running, [ExecutionEnded(at=self._parts.clock(), status=Status.FAILED, message=message)])
 
     def _decide(self, running: Running) -> None:
         commands: tuple[Command, ...] = ()
@@ -257,7 +276,7 @@ class Loop:
     def _let_followers_go(self) -> None:
         """Followers need not stay while an execution waits for people, or for others that do."""
         for running in self._running.values():
-            busy = any(self._parts.pool.is_running(running.attempt_id(*attempt)) for attempt in running.attempts())
+            busy = bool(running.attempts())  # also one of which the pool has reported the end, but nobody has heard it yet
             waits = running.asks_people or (self._parts.pool.is_quiet and not running.wake_at)
             wanted = any(wanted.running is running for wanted in self._wanted.values())
             if waits and not busy and not wanted and not running.is_over and running.left_at != running.state.seq:

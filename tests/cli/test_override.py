@@ -1,15 +1,23 @@
 """`git pipeline override`: with a real worker."""
 
-import pytest
-
-from tests.support.working import Working
-
-CLOSED = "conditions: {before_entry: {rules: [{variable: {value: a, equals: b}}]}}"
+CONDITION = 'conditions: {before_entry: {variable: {variable: "${{ variables.go }}", value: "yes"}}}'
+HEAD = 'triggers: []\nvariables: {go: "no"}\n'
 
 
-@pytest.fixture
-def closed(repo: Working, call):
-    return repo
+def test_a_stage_that_failed_by_its_condition_goes_on(repo, call):
+    repo.commit_release(repo.stage("build"), repo.stage("deploy", more=CONDITION), head=HEAD)
+    repo.let("build")
+    repo.let("deploy")
+    assert call("start", "release")[0] == 1
+    assert repo.ran("deploy") == []
+    assert call("override", "1", "--as", "bob", "-m", "it is urgent") == (
+        0,
+        "release #1: stage deploy passes its condition\n",
+        "",
+    )
+    repo.wait_for("Succeeded")
+    assert repo.ran("deploy") == ["1 1"]
+    assert "deploy  condition overridden by bob: it is urgent" in call("events", "1")[1]
 
 
 def test_nothing_to_override(repo, call):

@@ -19,7 +19,6 @@ class Signing:
         message: str = "fine",
         *,
         date: str = "",
-        env: Mapping[str, str] | None = None,
     ) -> str:
         """A signed tag in the clone, made by `git tag -s`; its id."""
         words = [word for part in message.split("\n\n") for word in ("-m", part)]
