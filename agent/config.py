@@ -15,7 +15,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from agent.errors import ConfigError
 
-
 _SSH_KEY = re.compile(
     r"(?P<options>(?:[a-z-]+(?:=\"[^\"\x00-\x1f]*\")?(?:,[a-z-]+(?:=\"[^\"\x00-\x1f]*\")?)* +)?)"
     r"(?:ssh|ecdsa|sk-ssh|sk-ecdsa)-[A-Za-z0-9@.-]+ +(?P<blob>[A-Za-z0-9+/]{40,}=*)(?: [^\x00-\x1f\x7f]*)?"

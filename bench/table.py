@@ -18,14 +18,17 @@ class Row(NamedTuple):
 
 
 def interleave(cases: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 1) -> dict[str, list[float]]:
-    """Seconds of each case, in turn A B C A B C; the order turns around every round. Warm-up rounds are not counted."""
+    """Seconds of each case, in turn A B C A B C; the order turns around every round. Warm-up rounds are not counted.
+
+    A case that returns a float has measured itself, in seconds: what it does before and after does not count.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in cases}
     for number in range(-warm_up, rounds):
         for name in sorted(cases, key=list(cases).index, reverse=number % 2 == 1):
             began = time.perf_counter()
-            cases[name]()
+            told = cases[name]()
             if number >= 0:
-                seconds[name].append(time.perf_counter() - began)
+                seconds[name].append(told if isinstance(told, float) else time.perf_counter() - began)
     return seconds
 
 
@@ -52,10 +55,10 @@ def render(title: str, rows: Sequence[Row]) -> str:
         (
             row.group,
             row.case,
-            f"{row.median * 1000:.1f}",
-            "1" if row.ratio is None else f"{row.ratio:.2g}",
+            f"{row.median * 1000:.1f}" if row.rounds else "-",
+            "1" if row.ratio is None else f"{row.ratio:.{2 if row.ratio >= 0.1 else 4}f}",
             row.target,
-            str(row.rounds),
+            str(row.rounds or "-"),
         )
         for row in rows
     ]

@@ -15,6 +15,8 @@ import click
 from agent.errors import AgentError
 
 VERBS = {
+    "approvals": "list the approvals that wait, and which of them for you",
+    "approve": "say yes to an approval, by a signed tag",
     "check": "judge the pipeline files as the server would",
     "disable": "close the transition into a stage",
     "doctor": "look for what is wrong on the server, and say what to do",
@@ -27,6 +29,7 @@ VERBS = {
     "log": "show what the scripts printed",
     "override": "let a stage pass a failed condition",
     "policy": "say what the operator's configuration allows a ref and a person",
+    "reject": "say no to an approval, by a signed tag",
     "resume": "go on with what a killed worker left",
     "retry": "run a failed stage again",
     "rollback": "run a stage again as a former execution ran it",
@@ -35,6 +38,7 @@ VERBS = {
     "status": "show the executions and how they stand",
     "stop": "stop an execution",
     "uninstall": "take the agent out of a repository again",
+    "verify": "check signatures, chain, approvals and artifacts of the record",
     "worker": "run what is queued, in this or in all repositories",
 }
 

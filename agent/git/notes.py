@@ -23,6 +23,7 @@ from dulwich.refs import Ref
 from dulwich.repo import Repo
 
 from agent.errors import EnvironmentFault
+from agent.git.commits import parents
 from agent.git.notestree import Node
 from agent.git.objects import ObjectWriter, sync_directory
 
@@ -79,6 +80,16 @@ class Notes:
         """The note of a commit, or None."""
         with self._mutex, self._faults(ref):
             return self._read(self._root(self._tip(ref)), _key(commit))
+
+    def history(self, ref: str) -> Iterator[bytes]:
+        """The commits of the ref itself as they are stored, newest first. Raises EnvironmentFault."""
+        with self._mutex, self._faults(ref):
+            at = self._tip(ref)
+        while at:
+            with self._mutex, self._faults(ref):
+                raw = self.content(at)
+            yield raw
+            at = next((parent.encode() for parent in parents(raw)), None)
 
     def commits(self, ref: str) -> tuple[str, ...]:
         """The ids of all commits that have a note."""

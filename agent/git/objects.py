@@ -74,6 +74,14 @@ class ObjectWriter:
             directory.chmod(self._mode)
 
 
+def remove_abandoned(directory: Path) -> None:
+    """Remove what killed writers left half written in an `objects` directory; what others write stays."""
+    for path in directory.glob("??/tmp_obj_*_*"):
+        pid = path.name.split("_")[2]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            path.unlink(missing_ok=True)
+
+
 def sync_directory(directory: Path) -> None:
     """Make the names in a directory durable."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)

@@ -6,6 +6,7 @@ whatever date it is given. What the tools must read lies in memory (memfd), so n
 
 import os
 import re
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from typing import NamedTuple
@@ -37,11 +38,15 @@ class Signer(NamedTuple):
 
 
 class Keys(NamedTuple):
-    """Whom to believe: people with their keys, and the paths of a list of revoked SSH keys and of an OpenPGP keyring."""
+    """Whom to believe: people with their keys, and the paths of a list of revoked SSH keys and of an OpenPGP keyring.
+
+    `at` (seconds since 1970): keys count that were valid then, when the signature was received; 0: those that are valid now.
+    """
 
     people: Sequence[Person]
     revoked: str = ""
     keyring: str = ""
+    at: int = 0
 
 
 def verify(payload: bytes, signature: bytes, kind: str, keys: Keys, environment: Mapping[str, str]) -> Signer:
@@ -67,16 +72,17 @@ def _verify_ssh(payload: bytes, signature: bytes, keys: Keys, environment: Mappi
         raise EnvironmentFault(f"the list of revoked keys cannot be read: {keys.revoked}", hint="mend `revoked_keys`")
     tool = find_program("ssh-keygen", environment, "install OpenSSH's client on the server")
     owners = principals(keys.people)
+    moment = ("-O", f"verify-time={time.strftime('%Y%m%d%H%M%S', time.localtime(keys.at))}") if keys.at else ()
     with ExitStack() as files:
         allowed = files.enter_context(_Memory(allowed_signers(keys.people, owners).encode())).path
         signed = files.enter_context(_Memory(signature)).path
         arguments = ("-f", allowed, "-s", signed)
-        code, out, err = communicate([tool, "-Y", "find-principals", *arguments], environment)
+        code, out, err = communicate([tool, "-Y", "find-principals", *moment, *arguments], environment)
         found = re.split("[\n,]", out.decode(errors="replace"))[0].strip()
         if code or found not in owners:
             raise _unknown(signature, keys.people, err)
         revocation = ("-r", keys.revoked) if keys.revoked else ()
-        how = [tool, "-Y", "verify", "-n", NAMESPACE, "-I", found, *arguments, *revocation]
+        how = [tool, "-Y", "verify", "-n", NAMESPACE, "-I", found, *moment, *arguments, *revocation]
         code, out, err = communicate(how, environment, payload)
     good = _GOOD.search(out)
     if code or good is None or good["principal"].decode() != found:
@@ -85,7 +91,7 @@ def _verify_ssh(payload: bytes, signature: bytes, keys: Keys, environment: Mappi
 
 
 def principals(people: Iterable[Person]) -> dict[str, str]:
-    """Under which names people stand in allowed_signers: their own, and for certificates their e-mail address if it is theirs alone."""
+    """Under which names people stand in allowed_signers: their own, and for certificates an address that is theirs alone."""
     known = tuple(people)
     addresses = [person.email for person in known]
     own = {person.email: person.name for person in known if _PRINCIPAL.fullmatch(person.email)}
@@ -94,7 +100,7 @@ def principals(people: Iterable[Person]) -> dict[str, str]:
 
 
 def allowed_signers(people: Iterable[Person], owners: Mapping[str, str]) -> str:
-    """The text of an allowed_signers file. An authority's certificates count for the people whom they name, by name or address."""
+    """The text of an allowed_signers file. An authority's certificates count for whom they name, by name or address."""
     lines = []
     for person in people:
         names = [principal for principal, owner in owners.items() if owner == person.name]
@@ -191,11 +197,14 @@ def _verify_openpgp(payload: bytes, signature: bytes, keys: Keys, environment: M
         argv = [tool, "--status-fd", "1", "--keyring", os.path.abspath(keys.keyring), signed.path, "-"]  # noqa: PTH100
         _, out, _ = communicate(argv, environment, payload)
     words = [line.split()[1:] for line in out.decode(errors="replace").splitlines() if line.startswith("[GNUPG:] ")]
-    return _judge_openpgp([status for status in words if status], owners)
+    return _judge_openpgp([status for status in words if status], owners, keys.at)
 
 
-def _judge_openpgp(statuses: Sequence[Sequence[str]], owners: Mapping[str, str]) -> Signer:
+def _judge_openpgp(statuses: Sequence[Sequence[str]], owners: Mapping[str, str], at: int = 0) -> Signer:
     """Good only if there is a GOODSIG and nothing worse: exit code and VALIDSIG are the same for expired and revoked keys."""
+    expiries = [status[1] for status in statuses if status[0] == "KEYEXPIRED" and len(status) > 1]
+    if at and expiries and all(moment.isdigit() and int(moment) > at for moment in expiries):
+        statuses = [("GOODSIG", *status[1:]) if status[0] == "EXPKEYSIG" else status for status in statuses]
     names = [status[0] for status in statuses]
     for name, trouble in _TROUBLE.items():
         if name in names:

@@ -16,6 +16,8 @@ NAME = re.compile(
 )  # pipelines, stages, actions (codepipeline.md 6, without a leading dot or dash)
 ZERO = "0"
 NOTES = ("refs/notes/pipeline", "refs/notes/pipeline-record", "refs/notes/pipeline-log")
+SIGNERS = "refs/notes/pipeline-signers"  # lists of people's keys and roles, by the first digits of their sha256
+PROVENANCE = "refs/notes/pipeline-provenance"  # an in-toto statement of each artifact, signed, one a line
 
 _CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
 

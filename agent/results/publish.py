@@ -10,11 +10,14 @@ import msgspec
 from agent.errors import EnvironmentFault
 from agent.execution.state import ExecutionState
 from agent.model.execution import Execution
-from agent.model.ids import NOTES, attempt_id
+from agent.model.ids import NOTES, PROVENANCE, SIGNERS, attempt_id
 from agent.model.outcome import Outcome
 from agent.model.plan import Plan
 from agent.model.value import Value
-from agent.results import lognote, note, record
+from agent.results import audit, lognote, note, provenance, record
+from agent.results.audit import Standing
+from agent.results.chain import Chain
+from agent.trust import evidence
 
 PEOPLE, RECORD, LOG = NOTES
 TOTAL = 64 * 1024**2  # bytes of logs of one execution in its note, shared by its actions
@@ -44,11 +47,24 @@ class Ended(Value, frozen=True):
 class Publisher:
     """Publishes executions. Writing the same thing again changes nothing; the commit need not exist any more."""
 
-    def __init__(self, notes: Notes, cap: int, clock: Callable[[], float]) -> None:
-        """`cap`: bytes of one action's log in the note (config.Logs.note); `clock` counts seconds."""
+    def __init__(
+        self,
+        notes: Notes,
+        cap: int,
+        clock: Callable[[], float],
+        chain: Chain | None = None,
+        standing: Callable[[], Standing] | None = None,
+    ) -> None:
+        """`cap`: bytes of one action's log in the note (config.Logs.note); `clock` counts seconds.
+
+        With a `chain` records are signed; `standing` tells what of the operator's configuration they name.
+        """
         self._notes = notes
         self._cap = cap
         self._clock = clock
+        self._chain = chain
+        self._standing = standing
+        self._listed: set[str] = set()  # signers that are published
         self._spent: dict[str, float] = {}
 
     def publish(self, execution: Execution, plan: Plan, state: ExecutionState, logs: Path, now: datetime) -> None:
@@ -68,7 +84,8 @@ class Publisher:
             self._spent[execution.id] = spent
 
     def _publish(self, execution: Execution, plan: Plan, state: ExecutionState, logs: Path, now: datetime) -> None:
-        former = record.of(self._notes.read(RECORD, execution.commit), execution.id)
+        before = self._notes.read(RECORD, execution.commit)
+        former = record.of(before, execution.id)
         known = _known_logs(former) if former else {}
         fresh = [
             one
@@ -77,18 +94,57 @@ class Publisher:
         ]
         made = record.make(execution, plan, state, now, timings=self._timings(execution, former))
         read = [self._read(made, plan, one) for one in fresh]
-        made = record.make(execution, plan, state, now, logs=known | {one.id: log for one, log in read}, timings=made.timings)
-        self._write(made, former, [one for one, _ in read], now)
+        told = known | {one.id: log for one, log in read}
+        named = self._audited(execution, former, state, now)
+        made = record.make(execution, plan, state, now, logs=told, timings=made.timings, audit=named)
+        self._write(made, record.line_of(before, execution.id), [one for one, _ in read], now)
 
-    def _write(self, made: record.Record, former: record.Record | None, logs: list[lognote.Section], now: datetime) -> None:
+    def _write(self, made: record.Record, former: bytes, logs: list[lognote.Section], now: datetime) -> None:
         commit, message = made.commit, f"{made.label}: {made.status}\n\nExecution: {made.id}\n"
         if any(one.body for one in logs):
             printed = [one for one in logs if one.body]
             self._notes.edit(LOG, {commit: lambda old: lognote.merge(old, printed)}, message, now)
-        if former is None or not record.says_the_same(former, made):
-            self._notes.edit(RECORD, {commit: lambda old: record.merge(old, made)}, message, now)
+        made = self._with_provenance(made, message, now)
+        known = record.of(former, made.id)
+        if known is None or not record.says_the_same(known, made) or (self._chain and not known.signature):
+            self._write_record(made, former, message, now)
         # Read inside the change: of two writers the last one has both records.
         self._notes.edit(PEOPLE, {commit: lambda _: self._render(commit)}, message, now)
+
+    def _write_record(self, made: record.Record, former: bytes, message: str, now: datetime) -> None:
+        if self._chain is None:
+            self._notes.edit(RECORD, {made.commit: lambda old: record.merge(old, made)}, message, now)
+            return
+        sealed, head = self._chain.seal(made, former)
+        try:
+            self._notes.edit(RECORD, {made.commit: lambda old: record.merge(old, sealed)}, message + head.trailer, now)
+        except BaseException:
+            self._chain.forget()
+            raise
+        self._chain.published(head)
+
+    def _with_provenance(self, made: record.Record, message: str, now: datetime) -> record.Record:
+        """The record with the digest of the provenance of its artifacts, which is published before it."""
+        lines = provenance.lines(made, self._chain.key) if self._chain and made.status.is_final else b""
+        if not lines:
+            return made
+        self._notes.edit(PROVENANCE, {made.commit: lambda old: provenance.merge(old, made.id, lines)}, message, now)
+        return msgspec.structs.replace(made, provenance=evidence.digest(lines))
+
+    def _audited(
+        self, execution: Execution, former: record.Record | None, state: ExecutionState, now: datetime
+    ) -> record.Audit | None:
+        """What the record names of the configuration; the list of signers is published before it."""
+        if self._standing is None:
+            return None
+        standing = self._standing()
+        found = audit.of(former, state, standing)
+        name = standing.digest
+        if name in audit.names(found) - self._listed:
+            key = name[: len(execution.commit)]
+            self._notes.edit(SIGNERS, {key: lambda _: standing.signers}, f"Signers {name}\n", now)
+            self._listed.add(name)
+        return found
 
     def _render(self, commit: str) -> bytes:
         return note.render(record.decode(self._notes.read(RECORD, commit) or b"")).encode()
@@ -103,7 +159,8 @@ class Publisher:
         body, cut = lognote.shorten(one.log, cap, where)
         measured = lognote.measure(one.log, one.outcome.log_lines or body.count(b"\n"))
         section = lognote.section(made, one.stage, one.action, one.attempt, one.outcome.status.value, body)
-        return section, msgspec.structs.replace(measured, cut=cut)
+        digest = evidence.digest(section.body) if section.body else ""
+        return section, msgspec.structs.replace(measured, cut=cut, digest=digest)
 
 
 def _ended(execution: Execution, plan: Plan, state: ExecutionState, logs: Path) -> Iterator[Ended]:

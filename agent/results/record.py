@@ -27,6 +27,7 @@ class LogRecord(Value, frozen=True, kw_only=True):
     bytes: int = 0
     cut: int = 0
     tail: tuple[str, ...] = ()
+    digest: str = ""  # sha256 of what the log note has of it
 
 
 class AttemptRecord(Value, frozen=True, kw_only=True):
@@ -58,6 +59,7 @@ class AnswerRecord(Value, frozen=True, kw_only=True):
     comment: str = ""
     tag: str = ""
     fingerprint: str = ""
+    signers: str = ""  # digest of the list of signers that was in force then, in refs/notes/pipeline-signers
 
 
 class ApprovalRecord(Value, frozen=True, kw_only=True):
@@ -78,6 +80,7 @@ class ActionRecord(AttemptRecord, frozen=True, kw_only=True):
     kind: str = "run"  # run, approval, deploy, or the name of a provider
     continue_on_error: bool = False
     approval: ApprovalRecord | None = None
+    secrets: tuple[str, ...] = ()  # names of those it was given
     former: tuple[AttemptRecord, ...] = ()
 
 
@@ -114,6 +117,14 @@ class StageRecord(Value, frozen=True, kw_only=True):
     actions: tuple[ActionRecord, ...] = ()
 
 
+class Link(Value, frozen=True, kw_only=True):
+    """An end of an execution in the chain (results/chain.py): its place, the digest of the link before, and its own."""
+
+    sequence: int
+    previous: str
+    digest: str
+
+
 class Record(Value, frozen=True, kw_only=True, omit_defaults=False):
     """One execution. `timings` are seconds: publish is what writing the notes took so far."""
 
@@ -138,6 +149,13 @@ class Record(Value, frozen=True, kw_only=True, omit_defaults=False):
     definition: str = ""
     timings: dict[str, float] = {}
     stages: tuple[StageRecord, ...] = ()
+    policy: str = ""  # sha256 of the operator's configuration that was in force when it started
+    signers: str = ""  # as in AnswerRecord, when it started
+    provenance: str = ""  # sha256 of its lines in refs/notes/pipeline-provenance
+    sequence: int = 0  # its place in the chain of what has ended; 0: it has none yet
+    previous: str = ""  # the digest of the link before
+    links: tuple[Link, ...] = ()  # its former ends, from before it was retried
+    signature: str = ""  # the last field: SSHSIG of the line with this empty
 
     @property
     def label(self) -> str:
@@ -148,6 +166,17 @@ class Record(Value, frozen=True, kw_only=True, omit_defaults=False):
     def handle(self) -> str:
         """How people call it on a command line: release#42."""
         return f"{self.pipeline}#{self.number}"
+
+
+class Audit(Value, frozen=True, kw_only=True):
+    """What a record names of the operator's configuration; `answers` are the signers that were in force, by tag."""
+
+    policy: str = ""
+    signers: str = ""
+    answers: dict[str, str] = {}
+
+    def of_answer(self, tag: str) -> str:
+        return self.answers.get(tag, self.signers) if tag else ""
 
 
 Logs = Mapping[str, LogRecord]  # by attempt id
@@ -161,8 +190,10 @@ def make(
     *,
     logs: Logs | None = None,
     timings: Mapping[str, float] | None = None,
+    audit: Audit | None = None,
 ) -> Record:
     """The record of an execution as it stands. `logs` say by attempt id what the log files hold."""
+    audit = audit or Audit()
     return Record(
         id=execution.id,
         schema=SCHEMA,
@@ -184,13 +215,15 @@ def make(
         variables={**plan.variables, **execution.variables},
         definition=plan.definition,
         timings=dict(timings or {}),
-        stages=tuple(_stage(execution, stage, state.stages.get(stage.name), logs or {}) for stage in plan.stages),
+        stages=tuple(_stage(execution, stage, state.stages.get(stage.name), logs or {}, audit) for stage in plan.stages),
+        policy=audit.policy,
+        signers=audit.signers,
     )
 
 
-def _stage(execution: Execution, planned: PlannedStage, state: StageState | None, logs: Logs) -> StageRecord:
+def _stage(execution: Execution, planned: PlannedStage, state: StageState | None, logs: Logs, audit: Audit) -> StageRecord:
     reached = state.actions if state else {}
-    actions = (_action(execution, planned.name, action, reached.get(action.name), logs) for action in planned.actions)
+    actions = (_action(execution, planned.name, action, reached.get(action.name), logs, audit) for action in planned.actions)
     if state is None:
         return StageRecord(name=planned.name, actions=tuple(actions))
     return StageRecord(
@@ -243,10 +276,10 @@ def _condition_status(condition: Condition, state: GateState) -> str:
 
 
 def _action(
-    execution: Execution, stage: StageName, planned: PlannedAction, state: ActionState | None, logs: Logs
+    execution: Execution, stage: StageName, planned: PlannedAction, state: ActionState | None, logs: Logs, audit: Audit
 ) -> ActionRecord:
     kind = _kind(planned.work)
-    asked = _approval(planned.work, state)
+    asked = _approval(planned.work, state, audit)
     named = ActionRecord(name=planned.name, kind=kind, continue_on_error=planned.continue_on_error, approval=asked)
     if state is None:
         return named
@@ -262,8 +295,16 @@ def _action(
         "status": state.status,
         "started_at": state.started_at,
         "ended_at": state.ended_at,
+        "secrets": _secrets(planned, state),
     }
     return msgspec.structs.replace(named, former=former, **fields)
+
+
+def _secrets(planned: PlannedAction, state: ActionState) -> tuple[str, ...]:
+    """The names of the secrets that some attempt was given; one that the operator's policy refused got none."""
+    ended = (*state.former, *([state.outcome] if state.outcome else []))
+    refused = bool(ended) and all(outcome.reason is Reason.POLICY for outcome in ended) and not state.is_running
+    return () if refused else tuple(sorted(planned.secrets))
 
 
 def _attempt(outcome: Outcome, number: int, log: LogRecord | None) -> AttemptRecord:
@@ -301,7 +342,7 @@ def _kind(work: Work) -> str:
             return work.provider
 
 
-def _approval(work: Work, state: ActionState | None) -> ApprovalRecord | None:
+def _approval(work: Work, state: ActionState | None, audit: Audit) -> ApprovalRecord | None:
     if not isinstance(work, Approval):
         return None
     return ApprovalRecord(
@@ -318,6 +359,7 @@ def _approval(work: Work, state: ActionState | None) -> ApprovalRecord | None:
                 comment=answer.comment,
                 tag=answer.tag,
                 fingerprint=answer.fingerprint,
+                signers=audit.of_answer(answer.tag),
             )
             for answer in (state.answers if state else ())
         ),
@@ -377,6 +419,17 @@ def of(note: bytes | None, execution: str) -> Record | None:
     return next((record for record in decode(note or b"") if record.id == execution), None)
 
 
+def line_of(note: bytes | None, execution: str) -> bytes:
+    """The line of one execution in a note, without its newline; empty if there is none."""
+    return next((line for line in (note or b"").split(b"\n") if line_id(line) == execution), b"")
+
+
 def says_the_same(one: Record, other: Record) -> bool:
-    """True if two records differ in nothing but when and how fast they were written."""
-    return msgspec.structs.replace(one, written_at=other.written_at, timings=other.timings) == other
+    """True if two records differ in nothing but when and how fast they were written, and how they were sealed."""
+    return _told(one) == _told(other)
+
+
+def _told(record: Record) -> Record:
+    return msgspec.structs.replace(
+        record, written_at=record.created_at, timings={}, sequence=0, previous="", links=(), signature=""
+    )

@@ -31,6 +31,14 @@ class Passes:
                 (pipeline, stage, passed.execution, passed.commit, passed.at, int(passed.rollback)),
             )
 
+    def keep(self, pipeline: str, stage: str, passed: Pass) -> None:
+        """Remember a success unless it is remembered already; where it stands does not change."""
+        with self._database.transaction():
+            self._database.write(
+                "INSERT OR IGNORE INTO passes (pipeline, stage, execution, commit_id, at, rollback) VALUES (?, ?, ?, ?, ?, ?)",
+                (pipeline, stage, passed.execution, passed.commit, passed.at, int(passed.rollback)),
+            )
+
     def last(self, pipeline: str, stage: str, *, before: str = "", standard: bool = False) -> Pass | None:
         """The latest success, other than that of execution `before`; with `standard` rollbacks are left out."""
         row = self._database.row(

@@ -82,6 +82,10 @@ class Queue:
         """All that have not ended, oldest first."""
         return self._rows(f"WHERE {_ACTIVE} ORDER BY id")
 
+    def open(self) -> tuple[Row, ...]:
+        """Those that have not ended, and those that the notes do not wholly tell of; oldest first."""
+        return tuple(sorted({*self.active(), *self.unpublished()}, key=lambda row: row.id))
+
     def unpublished(self) -> tuple[Row, ...]:
         """Those with events that the notes do not have yet, oldest first."""
         return self._rows("WHERE published_seq < last_seq ORDER BY id")

@@ -6,16 +6,15 @@ or the clock can make it go on it is replaced by `idle.py`, with the lock and th
 
 import fcntl
 import os
-import select
 import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Thread
 
 from agent.errors import AgentError
 from agent.log import Log
 from agent.worker import wake
+from agent.worker.bell import Bell
 from agent.worker.messages import Ring
 from agent.worker.wiring import Worker, clock
 
@@ -37,23 +36,24 @@ def main(arguments: list[str]) -> int:
         return 1
 
 
-def _work(repository: Path, home: str, lock: int, bell: int) -> int:
-    bell = bell if bell >= 0 else wake.listen(home)
+def _work(repository: Path, home: str, lock: int, descriptor: int) -> int:
+    bell = Bell(home, descriptor)
     worker = Worker(repository, os.environ)
     if _is_dirty(lock):
         worker.recover()
     _mark(lock, f"{os.getpid()}\n")
-    Thread(target=_listen, args=(worker, bell), name="bell", daemon=True).start()
     while True:
+        bell.listen(lambda: worker.loop.post(Ring()))
         rest = worker.loop.run()
+        bell.pause()  # a ring that comes from here on stays in the FIFO
+        if worker.loop.is_needed():
+            continue
         if rest:
-            _idle(repository, rest, bell, lock)
-        os.close(bell)  # from here on whoever asks starts a worker of their own, which waits for the lock
+            _idle(repository, rest, bell.descriptor, lock)
+        bell.close()  # from here on whoever asks starts a worker of their own, which waits for the lock
         if not worker.loop.is_needed():
             _mark(lock, "")
             return 0
-        bell = wake.listen(home)
-        Thread(target=_listen, args=(worker, bell), name="bell", daemon=True).start()
 
 
 def _lock(home: str) -> int:
@@ -70,17 +70,6 @@ def _lock(home: str) -> int:
             time.sleep(LEAVING)
         else:
             return file
-
-
-def _listen(worker: Worker, bell: int) -> None:
-    """Hand every ring on to the loop."""
-    while True:
-        try:
-            select.select([bell], [], [])
-            wake.drain(bell)
-        except (OSError, ValueError):
-            return  # closed
-        worker.loop.post(Ring())
 
 
 def _idle(repository: Path, until: datetime, bell: int, lock: int) -> None:

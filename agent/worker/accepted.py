@@ -1,4 +1,4 @@
-"""Control tags whose refs have moved: what they ask is asked now, once, and the pusher sees the answer. post-receive imports this."""
+"""Control tags whose refs have moved: what they ask is asked now, once; the pusher sees the answer. For post-receive."""
 
 import json
 import os

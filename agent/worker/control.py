@@ -5,6 +5,7 @@ came into the repository in another way asks for nothing.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import NamedTuple
 
@@ -136,6 +137,8 @@ class Bench:
         if name.number:
             row = self._row(name)
             control_tags.check_execution(said, row.id, row.commit, bound=self._policy.bound)
+            if name.stage and self._queue.plan(row.id) is None:
+                raise RefusedError(f"{name.pipeline} #{name.number} has not begun", hint="git pipeline status tells when it has")
             return control_tags.demand(said)
         if name.verb == "start":
             found = control_tags.demand(said, _ref_of(self._git, said.target, self._push.updates) or f"refs/tags/{name.text}")
@@ -235,10 +238,8 @@ class _Docket:
         if not self._is_read:
             self._is_read = True
             for request in self._requests.open():
-                try:
+                with suppress(AgentError):  # it will be refused, and leaves the state as it is
                     self._take(msgspec.json.decode(request.body, type=Wish))
-                except AgentError:
-                    pass  # it will be refused, and leaves the state as it is
         self._take(wish)
 
     def _take(self, wish: Wish) -> None:

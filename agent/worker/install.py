@@ -15,7 +15,7 @@ from agent.errors import EnvironmentFault, RefusedError, UsageError
 from agent.git.command import Git
 from agent.state.database import open_database
 from agent.state.queue import Queue
-from agent.worker import registry, wake
+from agent.worker import keys, registry, wake
 from agent.worker.intake import prepare
 
 HOOKS = ("pre-receive", "post-receive")
@@ -61,7 +61,7 @@ def install(repository: Path, python: Path, environment: Mapping[str, str], uid:
     if not former:
         former = {key: _values(place.git, key) for key in SETTINGS}
         place.record.write_text(json.dumps({"settings": former}, indent=2) + "\n")
-    done += _write_config(place) + _make_state(place)
+    done += _write_config(place) + _make_key(place) + _make_state(place)
     done += [line for name in HOOKS if (line := _put_hook(place, name, python))]
     done += [line for key in SETTINGS if (line := _put_setting(place.git, key, former[key]))]
     if registry.add(registered, place.repository):
@@ -167,6 +167,11 @@ def _write_config(place: Place) -> list[str]:
     path.touch(mode=0o600)
     path.write_text(template("config.toml"))
     return [f"wrote {path}"]
+
+
+def _make_key(place: Place) -> list[str]:
+    made = keys.make(place.directory)
+    return [f"made {place.directory / keys.NAME}, which signs results: {made.line} ({made.fingerprint})"] if made else []
 
 
 def _make_state(place: Place) -> list[str]:

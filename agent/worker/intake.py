@@ -285,7 +285,7 @@ def _together(admissions: Iterable[Admission]) -> Admission:
 
 
 def starting(updates: Iterable[RefUpdate]) -> list[str]:
-    """The new objects of a push whose pipeline files count: not those of deleted refs, nor of control tags, which start nothing."""
+    """The new objects of a push whose pipeline files count; control tags start nothing, nor do deleted refs."""
     return [update.new for update in updates if not update.is_deletion and not is_control(update.ref)]
 
 

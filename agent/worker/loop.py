@@ -51,10 +51,14 @@ class Loop:
         self._parts = parts
         self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._facts: deque[Fact] = deque()
+        self._publications: deque[Published] = deque()
         self._running: dict[ExecutionId, Running] = {}
         self._dirty: set[ExecutionId] = set()
         self._wanted: dict[str, Wanted] = {}
         self._prepared: set[str] = set()
+        self._performed: set[str] = set()  # by this process: what it was handed it never forgets
+        self._broken: set[str] = set()
+        self._look_at: datetime | None = None
         self._faults = 0
         self._looked = False
 
@@ -81,7 +85,10 @@ class Loop:
     def is_needed(self) -> bool:
         """Whether the database holds something that this loop has not seen, which came while it was leaving."""
         parts = self._parts
-        return any(row.id not in self._running for row in parts.queue.active()) or parts.has_news()
+        return any(self._is_new(row.id) for row in parts.queue.open()) or parts.has_news()
+
+    def _is_new(self, execution: str) -> bool:
+        return execution not in self._running and execution not in self._broken
 
     # --- one turn -----------------------------------------------------------------------------------------------------
 
@@ -95,6 +102,7 @@ class Loop:
         except EnvironmentFault as fault:
             self._faults += 1
             self._parts.log.fault("the state cannot be written; trying again", fault)
+            self._forget()
         return bool(batch)
 
     def _receive(self, timeout: float) -> list[Message]:
@@ -106,34 +114,60 @@ class Loop:
         except queue.Empty:
             return batch
 
+    def _forget(self) -> None:
+        """After a fault nobody knows how far things came. As after a crash everything is found again, but for what waits here."""
+        self._running.clear()
+        self._dirty.clear()
+        self._wanted.clear()
+
     def _take(self, batch: Iterable[Message]) -> None:
-        rung = False
+        rung = bool(self._look_at and self._look_at <= self._parts.clock())
         for message in batch:
             match message:
                 case Fact():
                     self._facts.append(message)
                 case Published():
-                    self._published(message)
+                    self._publications.append(message)
                 case Ring():
                     rung = True
-        if rung or self._faults:
+        if rung or self._faults or not batch:  # also when the time to look again has come
             self._take_in()
         while self._facts:
-            execution = self._facts[0].execution
-            known = [fact for fact in self._facts if fact.execution == execution]
-            if running := self._running.get(execution):
-                self._record(running, [fact.event for fact in known])
-            for fact in known:  # only now: a journal that cannot be written keeps the facts
-                self._facts.remove(fact)
+            self._take_facts(self._facts[0].execution)
+        while self._publications:
+            self._published(self._publications[0])
+            self._publications.popleft()
+
+    def _take_facts(self, execution: ExecutionId) -> None:
+        known = [fact for fact in self._facts if fact.execution == execution]
+        events = tuple(fact.event for fact in known)
+        running = self._running.get(execution)
+        if running:
+            running.record(events)
+        for fact in known:  # only now: a journal that cannot be written keeps the facts
+            self._facts.remove(fact)
+        if running:
+            self._changed(running, events)
 
     def _take_in(self) -> None:
         self._parts.intake()
         for execution, events in self._parts.requests(self._find):
             self._record(execution, events)
-        for row in self._parts.queue.active():  # after the requests, which start executions too
-            if row.id not in self._running:
-                self._adopt(ExecutionId(row.id))
+        for row in self._parts.queue.open():  # after the requests, which start executions too
+            if self._is_new(row.id):
+                self._adopt_safely(ExecutionId(row.id))
         self._looked = True
+        self._look_at = self._parts.next_look()
+
+    def _adopt_safely(self, execution: ExecutionId) -> None:
+        """One that cannot even be read must not hold up the others."""
+        try:
+            self._adopt(execution)
+        except EnvironmentFault:
+            raise
+        except Exception as bug:
+            self._broken.add(execution)
+            self._parts.log.bug("an execution cannot be gone on with by a bug of ours", bug, execution=execution)
 
     def _adopt(self, execution: ExecutionId) -> Running:
         running = self._parts.start(execution)
@@ -147,6 +181,7 @@ class Loop:
             del self._running[execution]  # adopted again when the journal can be written
             self._dirty.discard(execution)
             raise
+        self._parts.tidy(running, frozenset(self._prepared | self._performed))
         for stage, action, attempt in running.attempts():
             self._perform(running, stage, action, attempt, resumed=True)
         return running
@@ -206,7 +241,7 @@ class Loop:
                 self._parts.pool.stop(running.attempt_id(stage, action, attempt))
             case EvaluateRule():
                 self._record(running, self._parts.rules.evaluate(running, command, self.post))
-                running.wake_at = _earlier(running.wake_at, self._parts.rules.retry_at(running.execution.id))
+                running.wake_at = _earlier(running.wake_at, self._parts.rules.retry_at(running.execution.id, command))
             case StartRollback(stage=stage):
                 self._record(running, self._parts.rollbacks.start(running, stage))
                 self.post(Ring())
@@ -243,11 +278,13 @@ class Loop:
     def _perform(
         self, running: Running, stage: str, action: str, attempt: int, *, resumed: bool, since: datetime | None = None
     ) -> None:
+        name = running.attempt_id(stage, action, attempt)
+        if name in self._performed:
+            return  # after a fault: its end is on the way
         work = self._parts.performer.work(running, stage, action, attempt, resumed=resumed, since=since)
         execution = running.execution.id
-        self._parts.pool.start(
-            running.attempt_id(stage, action, attempt), work, lambda event: self.post(Fact(execution=execution, event=event))
-        )
+        self._parts.pool.start(name, work, lambda event: self.post(Fact(execution=execution, event=event)))
+        self._performed.add(name)
 
     # --- what follows from events -------------------------------------------------------------------------------------
 
@@ -271,27 +308,35 @@ class Loop:
         self._parts.queue.mark_published(message.execution, message.seq)
         if running and running.is_over and running.state.seq == message.seq:
             del self._running[message.execution]
+            self._prepared = {name for name in self._prepared if not name.startswith(message.execution)}
+            self._performed = {name for name in self._performed if not name.startswith(message.execution)}
             self._parts.finish(running)
 
     def _let_followers_go(self) -> None:
-        """Followers need not stay while an execution waits for people, or for others that do."""
+        """Followers need not stay while an execution waits for people, for others that do, or for a distant time."""
+        soon = self._parts.clock() + SOON
         for running in self._running.values():
-            busy = bool(running.attempts())  # also one of which the pool has reported the end, but nobody has heard it yet
-            waits = running.asks_people or (self._parts.pool.is_quiet and not running.wake_at)
-            wanted = any(wanted.running is running for wanted in self._wanted.values())
-            if waits and not busy and not wanted and not running.is_over and running.left_at != running.state.seq:
+            if running.is_over or running.left_at == running.state.seq or self._is_busy(running):
+                continue
+            if running.asks_people or (self._parts.pool.is_quiet and not (running.wake_at and running.wake_at < soon)):
                 running.left_at = running.state.seq
                 self._parts.feeds(running.execution.id).leave()
+
+    def _is_busy(self, running: Running) -> bool:
+        """Whether something of it runs, is about to start, or has ended without the loop having heard of it yet."""
+        wanted = any(wanted.running is running for wanted in self._wanted.values())
+        return wanted or bool(running.attempts()) or self._parts.rules.is_evaluating(running)
 
     # --- waiting ------------------------------------------------------------------------------------------------------
 
     def _is_quiet(self) -> bool:
         parts = self._parts
-        return parts.pool.is_quiet and parts.publishing.is_idle and not self._wanted and not self._facts and not self._faults
+        waits = self._wanted or self._facts or self._publications or self._faults
+        return not waits and parts.pool.is_quiet and parts.publishing.is_idle and self._messages.empty()  # in this order
 
     def _rest(self) -> datetime | None:
         """The next time at which something happens by itself."""
-        times = [running.wake_at for running in self._running.values()] + [self._parts.next_look()]
+        times = [running.wake_at for running in self._running.values()] + [self._look_at]
         return min((time for time in times if time), default=None)
 
     def _pause(self, quiet_since: datetime) -> float:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 import msgspec
 
@@ -22,7 +23,7 @@ from agent.log import Log
 from agent.model.execution import Execution
 from agent.model.ids import ExecutionId
 from agent.model.outcome import Status
-from agent.model.plan import Approval, Plan
+from agent.model.plan import Approval, Plan, Run, Work
 from agent.results.timeline import line_for
 from agent.state.journal import Journal
 from agent.state.passes import Pass, Passes
@@ -34,7 +35,7 @@ from agent.worker.planning import Planner
 from agent.worker.pool import Pool
 from agent.worker.publishing import Publishing, Snapshot
 from agent.worker.rollbacks import Rollbacks
-from agent.worker.rules import Rules
+from agent.worker.rules import Rules, scripts
 from agent.worker.running import Running
 from agent.worker.traffic import Traffic
 
@@ -72,7 +73,10 @@ class Parts:
         row = self.queue.get(execution)
         if row is None:
             raise EnvironmentFault(f"execution {execution} is not in the database", hint="was it removed by gc?")
-        self.directories.logs(execution).mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            self.directories.logs(execution).mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise EnvironmentFault(f"{error.filename}: {error.strerror}", hint="is the disk full?") from error
         known = msgspec.json.decode(row.body, type=Execution)
         body = self.queue.plan(execution)
         plan = msgspec.json.decode(body, type=Plan) if body else Plan(pipeline=known.pipeline, stages=())
@@ -89,11 +93,20 @@ class Parts:
         except AgentError as error:
             yield ExecutionEnded(at=now, status=Status.FAILED, message=str(error))
             return
+        except Exception as bug:
+            self.log.bug("an execution cannot be planned by a bug of ours", bug, execution=running.execution.id)
+            message = f"a bug of git-pipeline: {bug!r} (see agent.log)"
+            yield ExecutionEnded(at=now, status=Status.FAILED, message=message)
+            return
         yield ExecutionStarted(at=now)
 
     def after(self, running: Running, events: tuple[Event, ...]) -> None:
         """Bring everything beside the journal up to date; without events: after a restart."""
         state, execution = running.state, running.execution
+        for event in events:
+            self._remember(running, event)
+        if not events:
+            self._remember_again(running)
         if running.told is not state.status or not events:
             started, ended = _iso(state.started_at), _iso(state.ended_at)
             self.queue.set_status(execution.id, state.status, started_at=started, ended_at=ended)
@@ -101,7 +114,6 @@ class Parts:
         feed = self.feeds(execution.id)
         for event in events:
             feed.say(*line_for(event, execution, running.plan, state))
-            self._remember(running, event)
             if isinstance(event, ActionEnded):
                 self._discard(running, event)
             if isinstance(event, RuleEnded):
@@ -117,13 +129,35 @@ class Parts:
     def finish(self, running: Running) -> None:
         """The execution is over and published: let followers go, and clean up."""
         self.feeds(running.execution.id).leave()
+        self.pool.later(partial(self.tidy, running))
         self.pool.later(lambda: self.release(running.execution.commit, running.execution.id))
+
+    def tidy(self, running: Running, own: frozenset[str] = frozenset()) -> None:
+        """Remove what attempts keep that are over, or were only prepared and by nobody who still needs them, as `own` are."""
+        kept = own | {running.attempt_id(*attempt) for attempt in running.attempts()} | self.rules.jobs(running)
+        works = tuple(action.work for stage in running.plan.stages for action in stage.actions) + scripts(running.plan)
+        for attempt in self.performer.kept(running.execution.id) - kept:
+            self._clear(running.execution, attempt, works)
+
+    def _clear(self, execution: Execution, attempt: str, works: tuple[Work, ...]) -> None:
+        """Unless it started meanwhile, as a stage was retried."""
+        for runner in {work.runner: work for work in works if isinstance(work, Run)}.values():
+            if not self.pool.is_running(attempt):
+                self.performer.discard(execution, attempt, runner, has_layers=True)
 
     def _remember(self, running: Running, event: Event) -> None:
         if isinstance(event, StageEnded) and event.status is Status.SUCCEEDED:
             execution = running.execution
             passed = Pass(execution.id, execution.commit, event.at.isoformat(), execution.rollback is not None)
             self.passes.add(execution.pipeline, event.stage, passed)
+
+    def _remember_again(self, running: Running) -> None:
+        """A worker may have been killed between the journal and the table of passes."""
+        execution = running.execution
+        for name, stage in running.state.stages.items():
+            if stage.status is Status.SUCCEEDED and stage.ended_at:
+                passed = Pass(execution.id, execution.commit, stage.ended_at.isoformat(), execution.rollback is not None)
+                self.passes.keep(execution.pipeline, name, passed)
 
     def _discard(self, running: Running, event: ActionEnded) -> None:
         action = running.action(event.stage, event.action)

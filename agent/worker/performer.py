@@ -21,7 +21,7 @@ from agent.executors.logs import LogFile
 from agent.git.checkout import Checkouts
 from agent.log import Log
 from agent.model.execution import Execution
-from agent.model.ids import ActionName, StageName
+from agent.model.ids import ActionName, ExecutionId, StageName
 from agent.model.outcome import Outcome, Reason, Status
 from agent.model.plan import Approval, Deploy, Run, Use, Work
 from agent.plan.variables import Resolved, Scope, Unresolved, resolve
@@ -121,13 +121,19 @@ class Performer:
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
+        self._preparing: dict[str, Thread] = {}
 
     def work(
         self, running: Running, stage: str, action: str, attempt: int, *, resumed: bool, since: datetime | None = None
     ) -> Callable[[Event], ActionEnded]:
         """What a thread of the pool is to do for an attempt of the plan, which could have started `since`; never raises."""
         bare = self._attempt(running, stage, action, attempt, resumed)
-        return self.perform(bare, self._tools.lookup.scope(running, attempt), since)
+        try:
+            values = self._tools.lookup.scope(running, attempt)
+        except EnvironmentFault as fault:  # such as a commit that is gone: that of one execution must not stop the others
+            outcome = self._failed(bare, fault)
+            return lambda _: self._ended(bare, outcome, 0.0)
+        return self.perform(bare, values, since)
 
     def perform(
         self, attempt: Attempt, values: Scope | None = None, since: datetime | None = None
@@ -143,23 +149,41 @@ class Performer:
                     outcome = self._perform(attempt, values, stop) if has_place else _stopped()
             except EnvironmentFault as fault:
                 outcome = self._failed(attempt, fault)
-            timings = {"queue": waited, **outcome.timings}
-            now = self._tools.clock()
-            ended = replace(outcome, ended_at=now, timings={phase: round(spent, 4) for phase, spent in timings.items()})
-            return ActionEnded(
-                at=now, stage=attempt.stage.name, action=attempt.action.name, attempt=attempt.number, outcome=ended
-            )
+            return self._ended(attempt, outcome, waited)
 
         return perform
 
+    def _ended(self, attempt: Attempt, outcome: Outcome, waited: float) -> ActionEnded:
+        timings = {"queue": waited, **outcome.timings}
+        now = self._tools.clock()
+        ended = replace(outcome, ended_at=now, timings={phase: round(spent, 4) for phase, spent in timings.items()})
+        return ActionEnded(at=now, stage=attempt.stage.name, action=attempt.action.name, attempt=attempt.number, outcome=ended)
+
     def prepare(self, running: Running, stage: str, action: str, attempt: int) -> None:
         """Let the executor of a script get ready, in a thread of its own; advice, so a failure is nobody's business."""
-        values = self._tools.lookup.scope(running, attempt)
+        try:
+            values = self._tools.lookup.scope(running, attempt)
+        except EnvironmentFault:
+            return  # the attempt itself will say it
         bare = self._attempt(running, stage, action, attempt, resumed=False)
-        Thread(target=self._prepare, args=(bare, values), name=f"prepare {bare.id}", daemon=True).start()
+        thread = self._preparing[bare.id] = Thread(
+            target=self._prepare, args=(bare, values), name=f"prepare {bare.id}", daemon=True
+        )
+        thread.start()
+
+    def kept(self, execution: ExecutionId) -> set[str]:
+        """The attempts of an execution of which something is left: a control directory, a workspace, secrets, a preparation."""
+        directories = self._tools.directories
+        controls = directories.execution(execution) / "attempts"
+        found = {path.name for path in controls.iterdir()} if controls.is_dir() else set()
+        found |= {name.partition(".")[0] for name in self._tools.workspaces.names()} | {*self._tools.vault.attempts()}
+        found |= {name for name, thread in list(self._preparing.items()) if thread.is_alive()}
+        return {name for name in found if name.startswith(f"{execution}-")}
 
     def discard(self, execution: Execution, attempt: str, work: Work, *, has_layers: bool = False) -> None:
         """Remove what an ended attempt keeps: its job, its workspaces, its control directory."""
+        if preparing := self._preparing.pop(attempt, None):
+            preparing.join()
         if isinstance(work, Run):
             with _logged(self._tools.log, "an ended job cannot be removed"):
                 self._tools.executors.get(work.runner).discard(attempt)

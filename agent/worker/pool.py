@@ -2,6 +2,7 @@
 
 import queue
 from collections.abc import Callable
+from functools import partial
 from threading import Event, Lock, Thread, Timer
 from typing import TypeVar
 
@@ -14,7 +15,7 @@ class Pool:
     """Runs tasks in daemon threads, at most `size` at once; further ones for cleaning up and publishing run one after the other.
 
     Daemon threads, as the worker may always be killed: what they do is found again by whoever comes next. `failed` is told,
-    in their thread, of a task that raises; the tasks after it go on.
+    in their thread, of a task or of work that raises; the tasks after it go on.
     """
 
     def __init__(self, size: int, failed: Failed | None = None) -> None:
@@ -72,11 +73,13 @@ class Pool:
 
     def _run(self, name: str, work: Callable[[Event], T], done: Callable[[T], None], stop: Event) -> None:
         try:
-            result = work(stop)
-        finally:
-            with self._lock:
-                del self._stops[name]
-        done(result)
+            told = partial(done, work(stop))
+        except Exception as error:
+            told = partial(self._tell, error)
+        with self._lock:
+            del self._stops[name]
+            self._tidying += 1  # not quiet before somebody has heard of it
+        self._once(told)
 
     def _tidy(self) -> None:
         while True:
@@ -86,8 +89,11 @@ class Pool:
         try:
             task()
         except Exception as error:
-            if self._failed:
-                self._failed(error)
+            self._tell(error)
         finally:
             with self._lock:
                 self._tidying -= 1
+
+    def _tell(self, error: Exception) -> None:
+        if self._failed:
+            self._failed(error)

@@ -57,9 +57,9 @@ class Publishing:
                 fault = error
             except Exception as error:
                 fault = _unforeseen(error)
+            self._done(snapshot, fault)
             with self._changed:
                 self._busy = False
-            self._done(snapshot, fault)
 
     def _next(self) -> Snapshot:
         with self._changed:

@@ -1,12 +1,14 @@
 """After a crash: remove what no execution in flight needs. What is needed is found again by the actions themselves."""
 
 from agent.errors import AgentError
+from agent.git.objects import remove_abandoned
 from agent.log import Log
 from agent.worker.performer import Tools
 
 
 def sweep(tools: Tools, active: frozenset[str], log: Log) -> None:
     """End and remove jobs, workspaces and control directories of executions that are over."""
+    remove_abandoned(tools.directories.repository / "objects")
     tools.checkouts.retain(active)
     for executor in tools.executors.all():
         try:

@@ -134,12 +134,11 @@ class Asked:
         own = running.execution
         if running.plan.mode is Mode.PARALLEL:
             return ""
-        for row in self._queue.history(pipeline=own.pipeline, limit=LOOKED_AT):
-            if row.number <= own.number:
-                break
-            other = msgspec.json.decode(row.body, type=Execution)
-            if stage in self._state(other.id).stages:
-                return other.label
+        last = self._queue.last_number(own.pipeline)  # numbers tell the order, as a clock may be set back
+        for number in range(last, max(own.number, last - LOOKED_AT), -1):
+            row = self._queue.by_number(own.pipeline, number)
+            if row and stage in self._state(ExecutionId(row.id)).stages:
+                return f"{row.pipeline} #{row.number}"
         return ""
 
     def _state(self, execution: ExecutionId) -> ExecutionState:

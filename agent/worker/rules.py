@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from threading import Event as Stop
 
 from agent.actions.base import Attempt
+from agent.errors import EnvironmentFault
 from agent.execution.commands import EvaluateRule
 from agent.execution.conditions import PROVIDERS, Answer, Verdict
 from agent.execution.events import ActionEnded, Event, Gate, RuleEnded, RuleStarting
 from agent.model.ids import ActionName, ExecutionId, attempt_id
 from agent.model.outcome import Outcome, Status
-from agent.model.plan import Condition, PlannedAction, PlannedStage, Rule, Run
+from agent.model.plan import Condition, Plan, PlannedAction, PlannedStage, Rule, Run
 from agent.plan.variables import Unresolved, resolve_rule
 from agent.worker.lookup import Lookup
 from agent.worker.messages import Fact, Message
@@ -30,10 +32,11 @@ class Rules:
         self._pool = pool
         self._clock = clock
         self._waiting: dict[tuple[ExecutionId, str, Gate, int], datetime] = {}
+        self._started: set[str] = set()  # jobs whose end is not journalled: by now they may have ended
 
-    def retry_at(self, execution: ExecutionId) -> datetime | None:
-        """When the next waiting rule of an execution wants to be asked again."""
-        return min((at for key, at in self._waiting.items() if key[0] == execution), default=None)
+    def retry_at(self, execution: ExecutionId, command: EvaluateRule) -> datetime | None:
+        """When a waiting rule of an execution wants to be asked again; None if it does not wait."""
+        return self._waiting.get((execution, command.stage, command.gate, command.index))
 
     def evaluate(self, running: Running, command: EvaluateRule, post: Post) -> Iterator[Event]:
         """The events to journal now; what takes time posts its end."""
@@ -54,14 +57,48 @@ class Rules:
             return
         yield _ended(command, verdict, self._clock())
 
+    def is_evaluating(self, running: Running) -> bool:
+        """Whether a rule of the execution runs, and does not merely wait for its time."""
+        return any(
+            (running.execution.id, name, gate, index) not in self._waiting
+            for name, stage in running.state.stages.items()
+            if stage.is_held
+            for gate, found in stage.gates.items()
+            for index in found.pending
+        )
+
     def forget(self, running: Running, event: RuleEnded) -> None:
         """A rule ended, perhaps by a stop or a deadline: end its job, and ask it no more."""
         self._waiting.pop((running.execution.id, event.stage, event.gate, event.index), None)
-        self._pool.stop(_job(running, event))
+        job = _job(running, event)
+        self._started.discard(job)
+        self._pool.stop(job)
+        rule = rule_of(running.stage(event.stage), event.gate, event.index)
+        if rule.provider == "command":
+            self._pool.later(partial(self._discard, running, job, _script(rule)))
+
+    def jobs(self, running: Running) -> set[str]:
+        """The jobs of the `command` rules that are being evaluated."""
+        return {
+            attempt_id(running.execution.id, name, f"{gate}[{index}]", stage.attempt)
+            for name, stage in running.state.stages.items()
+            if stage.is_held
+            for gate, found in stage.gates.items()
+            for index in found.pending
+        }
+
+    def _discard(self, running: Running, job: str, work: Run) -> None:
+        """Once it does not run any more: one that was stopped tells a second time when it has ended."""
+        if not self._pool.is_running(job):
+            self._performer.discard(running.execution, job, work)
 
     def _judge(self, running: Running, command: EvaluateRule, post: Post) -> Verdict | None:
         rule = rule_of(running.stage(command.stage), command.gate, command.index)
-        found = resolve_rule(rule, self._lookup.scope(running, running.state.stages[command.stage].attempt))
+        try:
+            values = self._lookup.scope(running, running.state.stages[command.stage].attempt)
+        except EnvironmentFault as fault:  # such as a commit that is gone
+            return Verdict(answer=Answer.FAILED, message=str(fault), errored=True)
+        found = resolve_rule(rule, values)
         if isinstance(found, Unresolved):
             return Verdict(answer=Answer.FAILED, message=found.message, errored=True)
         if rule.provider == "command":
@@ -76,7 +113,7 @@ class Rules:
         """Run the script of a `command` rule as a job of its own; found again by its name after a crash."""
         number = running.state.stages[command.stage].attempt
         job = _job(running, command)
-        if self._pool.is_running(job):
+        if job in self._started:
             return
         attempt = Attempt(
             id=job, execution=running.execution, plan=running.plan, stage=running.stage(command.stage),
@@ -85,12 +122,12 @@ class Rules:
         )  # fmt: skip
 
         def done(event: ActionEnded) -> None:
-            verdict = _said(event.outcome)
-            self._performer.discard(running.execution, job, attempt.action.work)
-            post(Fact(execution=running.execution.id, event=_ended(command, verdict, self._clock())))
+            ended = _ended(command, _said(event.outcome), self._clock())
+            post(Fact(execution=running.execution.id, event=ended))  # what it left is removed when this is journalled
 
         work: Callable[[Stop], ActionEnded] = self._performer.perform(attempt)
         self._pool.start(job, work, done)
+        self._started.add(job)
 
 
 def _name(rule: EvaluateRule | RuleEnded) -> ActionName:
@@ -100,6 +137,12 @@ def _name(rule: EvaluateRule | RuleEnded) -> ActionName:
 def _job(running: Running, rule: EvaluateRule | RuleEnded) -> str:
     """The name of the job of a `command` rule, for each attempt of the stage another."""
     return attempt_id(running.execution.id, rule.stage, _name(rule), running.state.stages[rule.stage].attempt)
+
+
+def scripts(plan: Plan) -> tuple[Run, ...]:
+    """What the `command` rules of a plan run."""
+    conditions = (one for stage in plan.stages for one in (stage.before_entry, stage.on_success, stage.on_failure.condition))
+    return tuple(_script(rule) for one in conditions if one for rule in one.rules if rule.provider == "command")
 
 
 def rule_of(stage: PlannedStage, gate: Gate, index: int) -> Rule:

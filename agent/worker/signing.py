@@ -1,4 +1,4 @@
-"""The operator's configuration as far as signed tags need it. Read with the rest of it once, then kept until a byte of it changes.
+"""The operator's configuration as far as signed tags need it: read with the rest once, kept until a byte of it changes.
 
 pre-receive imports this; the model of the whole configuration would cost every control tag 60 ms.
 """

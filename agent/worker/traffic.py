@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import lru_cache
 
+from agent.errors import EnvironmentFault
 from agent.execution.events import Event, StageEntered
 from agent.execution.modes import Decision, Enter, Place, admit, superseded
 from agent.git.command import Git
@@ -42,7 +43,10 @@ class Traffic:
     def _is_older(self, running: Mapping[ExecutionId, Running], place: Place) -> bool:
         last = self._passes.last(place.pipeline, place.stage)
         commit = running[place.execution].execution.commit
-        return last is not None and last.commit != commit and self._is_ancestor(commit, last.commit)
+        try:
+            return last is not None and last.commit != commit and self._is_ancestor(commit, last.commit)
+        except EnvironmentFault:  # one of them is gone: nobody can tell that it is older
+            return False
 
 
 def _events(one: Running, decision: Decision, running: Mapping[ExecutionId, Running], now: datetime) -> tuple[Event, ...]:

@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +19,7 @@ from agent.git.command import Git, clean_environment
 from agent.git.notes import Notes
 from agent.log import Log
 from agent.model.ids import ExecutionId, execution_id
+from agent.results.audit import Standing
 from agent.results.publish import Publisher
 from agent.secrets.base import EnvironmentSource, FileSource, Secrets, SecretSource
 from agent.state.database import Database, open_database
@@ -29,6 +30,7 @@ from agent.state.pushes import CONFIRMED, Pushes
 from agent.state.queue import Queue
 from agent.state.requests import Requests
 from agent.state.transitions import Transitions
+from agent.worker import auditing, keys, signing
 from agent.worker.executors import Executors
 from agent.worker.feed import Feed
 from agent.worker.intake import PATIENCE, Intake
@@ -75,11 +77,6 @@ def identity(database: Database) -> str:
     return marks.get("identity")
 
 
-def roles_of(config: Config) -> dict[str, frozenset[str]]:
-    """The roles of everyone whom the operator knows."""
-    return {name: frozenset(person.roles) for name, person in config.people.items()}
-
-
 def new_id() -> ExecutionId:
     """A fresh execution id."""
     return execution_id(int(time.time() * 1000), os.urandom(10))
@@ -118,9 +115,7 @@ class Worker:
             pool=pool,
             publishing=Publishing(self._publisher(), self._published),
             intake=intake.settle,
-            requests=Asked(
-                database, self._queue, transitions, rollbacks, clock, lambda: roles_of(config), new_id, self._journal
-            ).answer,
+            requests=Asked(database, self._queue, transitions, rollbacks, clock, self._roles, new_id, self._journal).answer,
             has_news=lambda: bool(Requests(database).open() or any(push.state == CONFIRMED for push in Pushes(database).open())),
             next_look=lambda: clock() + PATIENCE if intake.has_open() else None,
             release=self._tools.checkouts.release,
@@ -132,9 +127,8 @@ class Worker:
         self.loop = Loop(self.parts)
 
     def recover(self) -> None:
-        """After a worker that did not leave in peace: remove what belongs to no execution in flight, in the background."""
-        active = frozenset(row.id for row in self._queue.active())
-        self.parts.pool.later(lambda: sweep(self._tools, active, self._log))
+        """After a worker that did not leave in peace: remove what belongs to no execution in flight, before anything starts."""
+        sweep(self._tools, frozenset(row.id for row in self._queue.open()), self._log)
 
     def _make_tools(self, environment: Mapping[str, str], lookup: Lookup, feeds: Callable[[str], Feed]) -> Tools:
         directories, config = self._directories, self._config
@@ -154,6 +148,10 @@ class Worker:
             clock=clock,
             log_cap=config.logs.disk,
         )
+
+    def _roles(self) -> Mapping[str, Collection[str]]:
+        """As the list of signers that the record will name has them: read anew where a byte of the configuration has changed."""
+        return signing.policy(self._database, str(self._directories.root)).roles
 
     def _vault(self, environment: Mapping[str, str]) -> Vault:
         sessions = Sessions()
@@ -194,7 +192,17 @@ class Worker:
         return {"docker": docker, "local": local}
 
     def _publisher(self) -> Callable[[Snapshot], None]:
-        publisher = Publisher(Notes(self._directories.repository), self._config.logs.note, time.monotonic)
+        home, database = self._directories.root, self._database
+        key = keys.load(home)
+        notes = Notes(self._directories.repository, sign=key.sign_commit)
+        policy = auditing.policy_digest(self._config)
+        publisher = Publisher(
+            notes,
+            self._config.logs.note,
+            time.monotonic,
+            auditing.chain(key, Marks(database), notes),
+            lambda: Standing(policy, auditing.signers(signing.policy(database, str(home)))),
+        )
 
         def publish(snapshot: Snapshot) -> None:
             logs = self._directories.logs(snapshot.execution.id)

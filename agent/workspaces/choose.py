@@ -36,6 +36,14 @@ def probe(root: Path) -> Choice:
     return Choice(kind="overlay") if seen else Choice(kind="copy", why="an overlay mounts here but stays empty")
 
 
+def clear(root: Path) -> None:
+    """Remove what a probe left that was killed; no other may be going on."""
+    for trial in root.parent.glob("probe-*"):
+        OverlayWorkspaces(trial / "workspaces").remove("trial")
+        shutil.rmtree(trial, ignore_errors=True)
+
+
 def choose(root: Path) -> Workspaces:
-    """Overlay workspaces where they can be had, else copies."""
+    """Overlay workspaces where they can be had, else copies. For the worker, of which there is one."""
+    clear(root)
     return OverlayWorkspaces(root) if probe(root).kind == "overlay" else CopyWorkspaces(root)

@@ -125,3 +125,12 @@ def test_last_words(tmp_path):
     with log.open("a") as file:
         file.write('{"level": "bug", "message": "oh", "traceback": "Traceback\\n  here\\nValueError: 3\\n"}\nmore\n')
     assert asking.last_words(log) == "oh: ValueError: 3"
+
+
+def test_whoever_asks_while_the_worker_is_leaving_is_heard(repo, call):
+    """A ring between its last look and its end was lost once."""
+    repo.configure('linger = "PT0S"\n')
+    repo.commit_release(repo.stage("build"))
+    for _ in range(8):
+        assert call("disable", "release", "build")[0] == 0, repo.log
+        assert call("enable", "release", "build")[0] == 0, repo.log

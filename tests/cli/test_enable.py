@@ -34,5 +34,6 @@ def test_a_stage_that_is_gone_can_still_be_opened(repo, call):
     repo.commit_release(repo.stage("build"), repo.stage("deploy"))
     assert call("disable", "release", "deploy")[0] == 0
     repo.commit_release(repo.stage("build"))
-    assert call("enable", "release", "deploy")[0] == 0
+    code, _, err = call("enable", "release", "deploy")
+    assert code == 0, err + repo.log
     assert call("enable", "release", "deploy")[0] == 2

@@ -160,7 +160,7 @@ def test_ctrl_c_ends_the_following_only(repo):
         assert process.stdout.readline() == b"release #1 queued\n"
         repo.wait_until_runs("build")
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert b"Traceback" not in err
     repo.let("build")

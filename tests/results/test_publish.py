@@ -4,6 +4,7 @@ import contextlib
 import random
 import subprocess
 from collections.abc import Iterator
+from hashlib import sha256
 from itertools import count
 from pathlib import Path
 
@@ -67,7 +68,9 @@ def test_the_notes_agree(server: Server) -> None:
     assert b"    | E   assert 12 == 22\n" in server.read(PEOPLE)
     [section] = lognote.split(server.read(LOG))[0]
     assert (section.place, section.status, section.body) == ("build/unit", "Failed", b"ok\nE   assert 12 == 22\n")
-    assert written.stages[0].actions[1].log == record.LogRecord(lines=2, bytes=23, tail=("ok", "E   assert 12 == 22"))
+    assert written.stages[0].actions[1].log == record.LogRecord(
+        lines=2, bytes=23, tail=("ok", "E   assert 12 == 22"), digest=sha256(section.body).hexdigest()
+    )
 
 
 def test_git_shows_what_was_published(server: Server) -> None:

@@ -92,7 +92,7 @@ def test_a_line_of_a_later_schema_is_kept_and_passed_over() -> None:
 
 
 def test_a_reader_ignores_keys_that_it_does_not_know() -> None:
-    newer = json.dumps({**json.loads(record.encode(executed(3))), "previous": "00"}).encode()
+    newer = json.dumps({**json.loads(record.encode(executed(3))), "unheard_of": "00"}).encode()
     assert record.decode(newer) == (executed(3),)
 
 

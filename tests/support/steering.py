@@ -15,6 +15,7 @@ from agent.model.execution import Execution
 from agent.model.ids import execution_id
 from agent.model.outcome import Status
 from agent.model.plan import Approval, Condition, Group, Plan, Rule
+from agent.model.push import RefUpdate
 from agent.state.database import Database, open_database
 from agent.state.journal import Journal
 from agent.state.passes import Passes
@@ -131,6 +132,11 @@ class Steering(Signing, Installed):
             yield opened
         finally:
             opened.close()
+
+    def update(self, tag: str) -> RefUpdate:
+        """The creation of a tag that the server has."""
+        oid = self.git("rev-parse", f"refs/tags/{tag}", at=self.bare)
+        return RefUpdate("0" * 40, oid, f"refs/tags/{tag}")
 
     @property
     def requests(self) -> tuple[Request, ...]:

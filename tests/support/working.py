@@ -98,7 +98,9 @@ class Working(Installed):
     @property
     def workers(self) -> list[int]:
         """The processes of the worker of this repository: of what runs on this machine, those that name it."""
-        return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if self._is_worker(pid)]
+        return [
+            pid for pid in map(int, filter(str.isdigit, (one.name for one in Path("/proc").iterdir()))) if self._is_worker(pid)
+        ]
 
     def _is_worker(self, pid: int) -> bool:
         with suppress(OSError):

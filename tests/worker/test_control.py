@@ -148,6 +148,19 @@ def test_several_at_once_are_all_told(unchanged):
     assert unchanged.requests == ()
 
 
+def test_nobody_is_asked_before_it_has_begun(repo):
+    """But what has not begun can be stopped."""
+    repo.commits.append(repo.commit({".pipeline/release.yaml": STARTABLE.partition("\n")[2]}))
+    repo.detached("HEAD:refs/heads/fresh", options=("pipeline.var.need=it",))
+    assert repo.labels[-1] == "release #7"
+    repo.sign("retry/release/7/build/x", repo.head)
+    with pytest.raises(Refused, match="release #7 has not begun"):
+        repo.tell("retry/release/7/build/x")
+    repo.sign("stop/release/7/x", repo.head)
+    repo.tell("stop/release/7/x")
+    assert [wish.demand for wish in repo.wishes] == [Stop(pipeline="release", number=7)]
+
+
 def test_too_many_at_once(unchanged):
     unchanged.forget()
     first = unchanged.sign("stop/release/2/n0", unchanged.commits[2])

@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Event, Thread
 
 import pytest
@@ -83,18 +85,16 @@ def test_a_directory_that_cannot_be_made(tmp_path):
 
 
 @pytest.mark.usefixtures("as_root")
-def test_another_users_files_can_be_locked(tmp_path):
+def test_another_users_files_can_be_locked():
     """Of two users of one machine, the first made the files."""
-    tmp_path.chmod(0o777)
-    directory = tmp_path / "places"
-    with Places(directory, 1).one(Event()):
-        pass
     script = (
-        "import os, sys; os.setuid(12345)\n"
-        "from pathlib import Path; from threading import Event; from agent.worker.machine import Places\n"
+        "import os, sys; from pathlib import Path; from threading import Event; from agent.worker.machine import Places\n"
+        "os.setuid(12345)\n"
         "with Places(Path(sys.argv[1]), 1).one(Event()) as place: print(place)\n"
     )
-    for parent in tmp_path.parents[:2]:
-        parent.chmod(0o755)
-    done = subprocess.run([sys.executable, "-c", script, str(directory)], capture_output=True, text=True)
+    with TemporaryDirectory() as shared:
+        Path(shared).chmod(0o1777)
+        with Places(Path(shared), 1).one(Event()):
+            pass
+        done = subprocess.run([sys.executable, "-c", script, shared], capture_output=True, text=True)
     assert done.stdout == "True\n", done.stderr

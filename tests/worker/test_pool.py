@@ -4,8 +4,6 @@ import time
 from queue import SimpleQueue
 from threading import Event
 
-import pytest
-
 from agent.worker.pool import Pool
 
 LONG = 30.0
@@ -66,15 +64,17 @@ def test_a_task_that_fails_is_told_and_keeps_nobody_back():
     assert [str(error) for error in failed] == ["oh", "oh"]
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_work_that_fails_gives_its_place_back():
-    pool = Pool(1)
+    failed, told = SimpleQueue(), []
+    pool = Pool(1, failed.put)
 
     def fail(stop):
         raise ValueError("oh")
 
-    pool.start("a", fail, lambda result: None)
+    pool.start("a", fail, told.append)
+    assert str(failed.get(timeout=LONG)) == "oh"
     wait(lambda: pool.free == 1)
+    assert told == []
 
 
 def test_not_quiet_while_something_is_still_to_come():
