@@ -1,5 +1,5 @@
 # make demo: watch a push run a pipeline.  make test: everything, with a real git, Docker engine and sshd.
-.PHONY: demo test lint bench crash clean
+.PHONY: demo test lint bench clean
 
 demo:
 	@.ci/setup demo
@@ -21,11 +21,6 @@ bench:
 	@.ci/setup test
 	.venv/bin/python -m tests.support.engine
 	.venv/bin/python -m bench
-
-crash:
-	@.ci/setup test
-	.venv/bin/python -m tests.support.engine
-	.venv/bin/python -m tests.system.crash
 
 clean:
 	rm -rf .venv .demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -7,7 +7,10 @@ from typing import NamedTuple
 
 
 class Row(NamedTuple):
-    """One case: median seconds, their ratio to the yardstick of the group (`None` for the yardstick), and what is promised."""
+    """One case: median seconds, their ratio to the yardstick of the group (`None` for the yardstick), and what is promised.
+
+    With a `unit` the median is no time but so many of these.
+    """
 
     group: str
     case: str
@@ -15,6 +18,7 @@ class Row(NamedTuple):
     ratio: float | None = None
     target: str = ""
     rounds: int = 0
+    unit: str = ""
 
 
 def interleave(cases: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 1) -> dict[str, list[float]]:
@@ -50,13 +54,13 @@ def compare(group: str, seconds: Mapping[str, Sequence[float]], yardstick: str, 
 
 def render(title: str, rows: Sequence[Row]) -> str:
     """The rows as an aligned table."""
-    cells = [("", "case", "median ms", "ratio", "target", "n")]
+    cells = [("", "case", "median", "ratio", "target", "n")]
     cells += [
         (
             row.group,
             row.case,
-            f"{row.median * 1000:.1f}" if row.rounds else "-",
-            "1" if row.ratio is None else f"{row.ratio:.{2 if row.ratio >= 0.1 else 4}f}",
+            _amount(row),
+            _ratio(row),
             row.target,
             str(row.rounds or "-"),
         )
@@ -68,3 +72,17 @@ def render(title: str, rows: Sequence[Row]) -> str:
         for pairs in (list(zip(line, widths, strict=True)) for line in cells)
     ]
     return "\n".join([title, *(line.rstrip() for line in lines)])
+
+
+def _amount(row: Row) -> str:
+    if not row.rounds:
+        return "-"
+    return f"{row.median:.1f} {row.unit}" if row.unit else f"{row.median * 1000:.1f} ms"
+
+
+def _ratio(row: Row) -> str:
+    if row.unit or not row.rounds:
+        return ""
+    if row.ratio is None:
+        return "1"
+    return f"{row.ratio:.2f}" if row.ratio >= 0.1 else f"{row.ratio:.4f}"

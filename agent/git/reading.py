@@ -36,7 +36,8 @@ class Reader:
         """
         listed = self.git.call("rev-list", tip, "--")[1].decode().split()
         waiting, seen = [tip, *listed], set[str]()
-        while chunk := [oid for oid in dict.fromkeys(waiting[:_CHUNK]) if oid not in seen]:
+        while waiting:
+            chunk = [oid for oid in dict.fromkeys(waiting[:_CHUNK]) if oid not in seen]
             waiting = waiting[_CHUNK:]
             seen.update(chunk)
             objects = self.objects(chunk)
