@@ -1,6 +1,7 @@
 """Who signed, judged with real keys and the real tools."""
 
 import os
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -174,3 +175,13 @@ def test_nothing_is_left_behind(repo, keys):
     for _ in range(3):
         verify(*signed, known(keys, "alice"), ENVIRONMENT)
     assert open_files() == before
+
+
+@pytest.mark.parametrize(("name", "then"), [("dave", "2019-06-01"), ("heidi", "2020-01-15"), ("trent", "2020-06-01")])
+def test_by_the_time_at_which_it_was_received(repo, keys, name, then):
+    """For whoever looks years later: a key that has expired since was good then."""
+    at = int(datetime.fromisoformat(f"{then}T12:00:00+00:00").timestamp())
+    given = known(keys, name)
+    assert verify(*signature(repo, name), given._replace(at=at), ENVIRONMENT).person == name
+    with pytest.raises(RefusedError):
+        verify(*signature(repo, name), given._replace(at=at + 10 * 365 * 86400), ENVIRONMENT)

@@ -2,7 +2,9 @@
 sees one bit."""
 
 import json
+import shutil
 import subprocess
+from base64 import b64decode
 
 import pytest
 
@@ -31,9 +33,9 @@ class Audited(Signing, Working):
         self.commit({".pipeline/release.yaml": "stages:\n" + self.stage("build", build)
                      + self.stage("sign-off", approval) + self.stage("production")})  # fmt: skip
         self.push()
-        number = len(self.executions)
-        self.sign(f"approve/release/{number}/sign-off/x", "HEAD", by, "looks fine")
-        self.push(f"refs/tags/approve/release/{number}/sign-off/x")
+        number = self.executions[-1].number
+        self.sign(f"approve/release/{number}/sign-off/{by}", "HEAD", by, "looks fine")
+        self.push(f"refs/tags/approve/release/{number}/sign-off/{by}")
         self.wait_for("Succeeded", number)
         self.wait(lambda: b'"status":"Succeeded","message"' in (self.note(RECORD, self.head) or b""), "published")
         return self.head
@@ -97,3 +99,51 @@ def test_a_clone_verifies_offline_and_sees_what_was_changed(repo, verify):
     (repo.root / "sig").write_text(f"-----BEGIN SSH SIGNATURE-----\n{signature}\n-----END SSH SIGNATURE-----\n")
     how = ["ssh-keygen", "-Y", "verify", "-f", signers, "-I", "agent", "-n", "git-pipeline-record", "-s", repo.root / "sig"]
     subprocess.run(how, input=line.replace(signature.encode(), b""), check=True, capture_output=True)
+
+
+def test_somebody_rewrites_a_result_in_the_clone(repo, verify):
+    repo.story()
+    repo.fetch()
+    key = repo.bare / "pipeline" / "key.pub"
+    assert verify("--key", key)[0] == 0
+    text = repo.git("notes", f"--ref={RECORD}", "show", "HEAD")
+    repo.git("notes", f"--ref={RECORD}", "add", "-f", "-m", text.replace("looks fine", "looks bad"), "HEAD")
+    code, said = verify("--key", key)
+    assert code == 1
+    assert "BAD release #1: it was changed after it was signed" in said
+    assert "BAD refs/notes/pipeline-record: commit" in said
+
+
+def test_what_the_record_says_of_the_operator(repo):
+    """Who pushed, by which policy, whose keys counted; and no key or secret of the server."""
+    repo.environment["GL_USER"] = "zoe"  # as gitolite tells who pushes
+    repo.story()
+    told = repo.line
+    assert len(told["policy"]) == len(told["signers"]) == 64
+    assert told["actor"] == "zoe"
+    signers = json.loads(repo.git("cat-file", "blob", f"refs/notes/pipeline-signers:{told['signers'][:40]}", at=repo.bare))
+    alice = next(person for person in signers["people"] if person["name"] == "alice")
+    assert alice["keys"] == [repo.keys.public("alice")]
+    assert "PRIVATE KEY" not in json.dumps(told)
+    payload = json.loads(b64decode(json.loads(repo.note("refs/notes/pipeline-provenance", repo.head))["envelope"]["payload"]))
+    assert payload["predicate"]["buildDefinition"]["internalParameters"]["policy"] == told["policy"]
+
+
+def test_a_state_that_was_lost_and_made_again(repo, verify):
+    """The chain goes on; the new key is another one, and an auditor must be told of it."""
+    repo.story()
+    repo.wait(lambda: not repo.workers, "the worker has left")
+    former = (repo.bare / "pipeline" / "key.pub").read_text()
+    config = (repo.directory / "config.toml").read_text()
+    shutil.rmtree(repo.directory)
+    repo.install()
+    repo.configure(config)
+    repo.story("carol")
+    repo.fetch()
+    keys = repo.root / "keys.pub"
+    keys.write_text(former)
+    assert verify("--key", keys)[0] == 1
+    keys.write_text(former + (repo.bare / "pipeline" / "key.pub").read_text())
+    code, said = verify("--key", keys)
+    assert code == 0, said
+    assert "chain: 2 ends of executions" in said
