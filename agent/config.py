@@ -8,7 +8,7 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tomli
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -22,6 +22,7 @@ _SSH_KEY = re.compile(
 _OPENPGP_KEY = re.compile(r"openpgp:(?: ?[0-9A-Fa-f]){40}(?:(?: ?[0-9A-Fa-f]){24})?")
 SOURCES = ("file", "environment", "ssm", "secretsmanager")
 SecretName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 PersonName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}$")]
 
 
@@ -124,6 +125,45 @@ class Secret(Section):
         return self
 
 
+class Ec2(Section):
+    """Hosts by their tags in one region of one account. A tag's value may hold `*` and `?`; several values are alternatives."""
+
+    region: str
+    tags: Mapping[str, str | tuple[str, ...]]
+    role: str = ""  # ARN to assume; empty: the agent's own account
+    address: Literal["private", "public", "dns"] = "private"
+
+
+class HostGroup(Section):
+    """Hosts that are reached in one way, over SSH. Only executions of protected refs ever reach them."""
+
+    addresses: Mapping[HostName, str] | tuple[str, ...] = ()  # `host` or `host:port`, with names or without
+    ec2: tuple[Ec2, ...] = ()
+    user: str = ""  # default: who the agent runs as
+    port: Annotated[int, Field(ge=0, le=65535)] = 0  # default: 22
+    key: str = ""  # private key, relative to this file's directory; default: those in ~/.ssh
+    passphrase: SecretName | Literal[""] = ""  # the secret with the key's passphrase
+    agent: bool = False  # whether the keys of ssh-agent are tried too
+    host_keys: tuple[str, ...] = ()  # lines as in a known_hosts file; one that starts with the key speaks of all hosts
+    known_hosts: str = ""  # a file, relative to this file's directory; default: ~/.ssh/known_hosts
+    jump: str = ""  # user@host:port; several with a comma between them, the nearest first
+    ssh_config: str = ""  # a file that ssh is asked for the way, relative to this file's directory
+    timeout: timedelta = timedelta(seconds=10)  # of each step of connecting
+    pipelines: tuple[str, ...] = ("*",)
+    stages: tuple[str, ...] = ("*",)
+
+    @field_validator("ec2", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: object) -> object:
+        return (value,) if isinstance(value, dict) else value
+
+    @model_validator(mode="after")
+    def _has_hosts(self) -> "HostGroup":
+        if not self.addresses and not self.ec2:
+            raise ValueError("a group needs `addresses` or `ec2`")
+        return self
+
+
 class Config(Section):
     """The whole file."""
 
@@ -137,6 +177,7 @@ class Config(Section):
     retention: Retention = Retention()
     people: Mapping[PersonName, Person] = {}
     secrets: Mapping[SecretName, Secret] = {}
+    hosts: Mapping[HostName, HostGroup] = {}
     control: Control = Control()
     revoked_keys: str = ""  # SSH keys that count no more: a KRL or a list of public keys; relative to this file's directory
     openpgp_keyring: str = ""  # exported OpenPGP keys, not armored; relative to this file's directory

@@ -5,7 +5,7 @@ from agent.config import Config
 from agent.errors import RefusedError
 from agent.model.glob import matches
 from agent.model.ids import RefName
-from agent.model.plan import Run
+from agent.model.plan import Deploy, Run
 
 
 class Permit:
@@ -19,6 +19,8 @@ class Permit:
         work = attempt.action.work
         if isinstance(work, Run):
             self._check_run(attempt.execution.pipeline, work)
+        if isinstance(work, Deploy) or (isinstance(work, Run) and (work.hosts or work.runner == "ssh")):
+            self.check_group(attempt, work.to if isinstance(work, Deploy) else work.hosts)
         for name in attempt.action.secrets:
             self._check_secret(attempt, name)
 
@@ -26,6 +28,18 @@ class Permit:
         """Whether executions of this ref may use what is of value."""
         short = ref.removeprefix("refs/heads/")
         return any(_matches(pattern, short) or _matches(pattern, ref) for pattern in self._config.protected)
+
+    def check_group(self, attempt: Attempt, name: str) -> None:
+        """Raises RefusedError if the attempt may not reach the hosts of this group; like a secret, it may not be there at all."""
+        group = self._config.hosts.get(name)
+        where = f"host group {name} is not open to stage {attempt.stage.name} of {attempt.execution.pipeline}"
+        if not group or not _any(group.pipelines, attempt.execution.pipeline) or not _any(group.stages, attempt.stage.name):
+            raise RefusedError(where, hint=f"the operator lists it under [hosts.{name}] in pipeline/config.toml")
+        if not self.is_protected(attempt.execution.ref):
+            raise RefusedError(
+                f"{where} for {attempt.execution.ref}, which is not protected",
+                hint="push to a protected ref, or the operator adds this one to `protected` in pipeline/config.toml",
+            )
 
     def _check_secret(self, attempt: Attempt, name: str) -> None:
         """Why an attempt may not have a secret: it must not even learn whether one of another pipeline exists."""

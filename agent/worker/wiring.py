@@ -10,7 +10,6 @@ from pathlib import Path
 
 from agent.artifacts.cache import CacheStore
 from agent.artifacts.local import LocalStore
-from agent.aws.session import Sessions
 from agent.config import Config, parse
 from agent.errors import EnvironmentFault
 from agent.executors.base import Executor
@@ -21,7 +20,6 @@ from agent.log import Log
 from agent.model.ids import ExecutionId, execution_id
 from agent.results.audit import Standing
 from agent.results.publish import Publisher
-from agent.secrets.base import EnvironmentSource, FileSource, Secrets, SecretSource
 from agent.state.database import Database, open_database
 from agent.state.journal import Journal
 from agent.state.marks import Marks
@@ -49,6 +47,7 @@ from agent.worker.recover import sweep
 from agent.worker.requests import Asked
 from agent.worker.rollbacks import Rollbacks
 from agent.worker.rules import Rules
+from agent.worker.sources import secrets_of
 from agent.worker.traffic import Traffic
 from agent.worker.vault import Vault, root_of
 from agent.workspaces.choose import choose
@@ -154,26 +153,8 @@ class Worker:
         return signing.policy(self._database, str(self._directories.root)).roles
 
     def _vault(self, environment: Mapping[str, str]) -> Vault:
-        sessions = Sessions()
-
-        def parameters() -> SecretSource:
-            from agent.secrets.aws import ParameterSource
-
-            return ParameterSource(sessions)
-
-        def manager() -> SecretSource:
-            from agent.secrets.aws import ManagerSource
-
-            return ManagerSource(sessions)
-
-        makers: dict[str, Callable[[], SecretSource]] = {
-            "file": lambda: FileSource(self._directories.root),
-            "environment": lambda: EnvironmentSource(environment),
-            "ssm": parameters,
-            "secretsmanager": manager,
-        }
         root = root_of(environment, os.getuid(), identity(self._database))
-        return Vault(root, Secrets(self._config.secrets, makers))
+        return Vault(root, secrets_of(self._directories.root, self._config, environment))
 
     def _executors(self, environment: Mapping[str, str]) -> dict[str, Callable[[], Executor]]:
         name = identity(self._database)
@@ -189,7 +170,12 @@ class Worker:
 
             return LocalExecutor(name, passed_on, clock)
 
-        return {"docker": docker, "local": local}
+        def ssh() -> Executor:
+            from agent.worker.inventory import fleet_of
+
+            return fleet_of(self._directories, self._config, environment, name)
+
+        return {"docker": docker, "local": local} | ({"ssh": ssh} if self._config.hosts else {})
 
     def _publisher(self) -> Callable[[Snapshot], None]:
         home, database = self._directories.root, self._database

@@ -1,0 +1,54 @@
+"""Hosts by what EC2 says: those that run, by tags, in any number of accounts and regions."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from agent.aws.session import Sessions
+from agent.config import Ec2
+from agent.errors import EnvironmentFault
+from agent.model.host import Host
+
+_ADDRESS = {"private": "PrivateIpAddress", "public": "PublicIpAddress", "dns": "PublicDnsName"}
+_PAGE = 200  # reservations
+
+
+def find(sessions: Sessions, places: Iterable[Ec2]) -> tuple[Host, ...]:
+    """The running hosts of all places, sorted by name in each. Raises EnvironmentFault."""
+    found = [host for place in places for host in sorted(_of(sessions, place), key=lambda host: (host.name, host.id))]
+    counts = Counter(host.name for host in found)
+    return tuple(_unique(host, counts[host.name]) for host in found)
+
+
+def _of(sessions: Sessions, place: Ec2) -> Iterator[Host]:
+    where = f"the hosts in {place.region}" + (f" as {place.role}" if place.role else "")
+    tags = [{"Name": f"tag:{name}", "Values": _values(value)} for name, value in sorted(place.tags.items())]
+    filters = [{"Name": "instance-state-name", "Values": ["running"]}, *tags]
+    with sessions.said(where):
+        client = sessions.client("ec2", region=place.region, role=place.role)
+        pages = client.get_paginator("describe_instances").paginate(Filters=filters, PaginationConfig={"PageSize": _PAGE})
+        instances = [each for page in pages for reservation in page["Reservations"] for each in reservation["Instances"]]
+    return (_host(instance, place) for instance in instances)
+
+
+def _host(instance: dict[str, Any], place: Ec2) -> Host:
+    identity = instance["InstanceId"]
+    address = instance.get(_ADDRESS[place.address]) or ""
+    if not address:
+        raise EnvironmentFault(f"{identity} in {place.region} has no {place.address} address", hint="choose another `address`")
+    tags = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", [])}
+    name = re.sub("[^A-Za-z0-9._-]", "-", tags.get("Name", "")).lstrip("._-")[:80] or identity
+    return Host(name=name, address=address, id=identity, zone=instance.get("Placement", {}).get("AvailabilityZone", ""))
+
+
+def _unique(host: Host, times: int) -> Host:
+    return host if times == 1 else Host(**{**_fields(host), "name": f"{host.name}-{host.id}"})
+
+
+def _fields(host: Host) -> dict[str, Any]:
+    return {name: getattr(host, name) for name in host.__struct_fields__}
+
+
+def _values(value: str | tuple[str, ...]) -> list[str]:
+    return [value] if isinstance(value, str) else list(value)

@@ -1,0 +1,126 @@
+"""One host as the executor sees it: a connection kept open, the supervisor put in place, commands that may be repeated."""
+
+import shlex
+import time
+from collections.abc import Callable, Iterable
+from threading import Lock
+from typing import NamedTuple
+
+from agent.errors import EnvironmentFault
+from agent.executors.route import Route
+from agent.executors.sshclient import Answer, Connection, Unreachable, connect
+from agent.executors.supervisor import HELLO, NAME, SCRIPT
+
+FIRST, LONGEST = 0.1, 5.0  # seconds between two attempts to reach a host again
+
+
+class Home(NamedTuple):
+    """Where things are on the host; `memory` is empty where there is no file system in memory; `uptime` in seconds."""
+
+    root: str
+    memory: str
+    uptime: int = -1
+
+
+class Remote:
+    """A host. Safe from several threads."""
+
+    def __init__(self, route: Route) -> None:
+        self.route = route
+        self._lock = Lock()
+        self._connection: Connection | None = None
+        self._home: Home | None = None
+
+    @property
+    def home(self) -> Home:
+        """Where jobs live there. Connects if need be; raises EnvironmentFault."""
+        return self._home or self.open()[1]
+
+    def open(self) -> tuple[Connection, Home]:
+        """The open connection, made anew if need be, with the supervisor in place. Raises EnvironmentFault."""
+        with self._lock:
+            if self._connection and self._home and self._connection.is_open:
+                return self._connection, self._home
+            connection = connect(self.route)
+            try:
+                self._home = _greet(connection, self.route)
+            except BaseException:
+                connection.close()
+                raise
+            self._connection = connection
+            return connection, self._home
+
+    def ask(self, *words: str, stdin: Callable[[], Iterable[bytes]] = tuple, timeout: float = 60.0) -> Answer:
+        """What the supervisor answers; asked a second time on a new connection if the first one is lost.
+
+        Raises EnvironmentFault if it cannot be asked, or says that it failed.
+        """
+        try:
+            return self._ask(words, stdin, timeout)
+        except Unreachable:
+            return self._ask(words, stdin, timeout)
+
+    def insist(self, patience: Callable[[], float], *words: str) -> Answer:
+        """As `ask`, until the host has not answered for `patience()` seconds. Raises the last Unreachable then."""
+        return persist(lambda: self.ask(*words), patience)
+
+    def follow(self, job_id: str, offset: int, seconds: int, take: Callable[[bytes], None]) -> bytes:
+        """Hand on the log of a job from a byte on; the state as the supervisor spells it. Raises EnvironmentFault."""
+        connection, home = self.open()
+        command = _command(home, ("follow", job_id, str(offset), str(seconds)))
+        return connection.follow(command, take, timeout=seconds + 30.0).errors
+
+    def close(self, idle: float = 0.0) -> None:
+        """Hang up if nothing was said for `idle` seconds."""
+        with self._lock:
+            if self._connection and time.monotonic() - self._connection.used_at >= idle:
+                self._connection.close()
+                self._connection = None
+
+    def _ask(self, words: tuple[str, ...], stdin: Callable[[], Iterable[bytes]], timeout: float) -> Answer:
+        connection, home = self.open()
+        answer = connection.run(_command(home, words), stdin(), timeout=timeout)
+        if answer.status:
+            said = answer.errors.decode(errors="replace").strip().rpartition("\n")[2]
+            raise EnvironmentFault(
+                f"{self.route.place}: `{words[0]}` failed there: {said or f'exit code {answer.status}'}",
+                hint="is the disk full, and are sh and tar there?",
+            )
+        return answer
+
+
+def persist(do: Callable[[], "Answer"], patience: Callable[[], float]) -> "Answer":
+    """Do it until the host has been out of reach for `patience()` seconds. Raises the last Unreachable then."""
+    began, pause = time.monotonic(), FIRST
+    while True:
+        try:
+            return do()
+        except Unreachable:
+            if time.monotonic() - began >= patience():
+                raise
+        time.sleep(pause)
+        pause = min(pause * 2, LONGEST)
+
+
+def _greet(connection: Connection, route: Route) -> Home:
+    answer = connection.run("sh", [HELLO.encode()])
+    said = dict(line.partition(" ")[::2] for line in answer.output.decode(errors="replace").splitlines())
+    if answer.status or "root" not in said:
+        why = answer.errors.decode(errors="replace").strip() or "it runs no `sh`"
+        raise EnvironmentFault(f"{route.place} cannot run jobs: {why}", hint="its home or /tmp must be writable for that user")
+    home = Home(said["root"], said.get("memory", ""), int(said.get("uptime") or -1))
+    if said.get("ready") != NAME:
+        _put_supervisor(connection, home, route)
+    return home
+
+
+def _put_supervisor(connection: Connection, home: Home, route: Route) -> None:
+    path = shlex.quote(f"{home.root}/bin/{NAME}")
+    command = f"sh -c {shlex.quote(f'cat >{path}.$$ && mv {path}.$$ {path}')}"
+    answer = connection.run(command, [SCRIPT.encode()])
+    if answer.status:
+        raise EnvironmentFault(f"{route.place}: {answer.errors.decode(errors='replace').strip()}", hint="is the disk full?")
+
+
+def _command(home: Home, words: tuple[str, ...]) -> str:
+    return " ".join(shlex.quote(word) for word in ("sh", f"{home.root}/bin/{NAME}", *words))

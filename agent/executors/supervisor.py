@@ -1,0 +1,204 @@
+"""The shell script that stands beside every job on a host, so that the job does not need us while it runs.
+
+It is put on the host once, under its own digest, and asked by one command each: `put`, `start`, `follow`, `end`, ... A job is a
+directory: `workspace`, `control` and `secrets` are the job's own, `run` is ours (script, environment, log, process, status).
+Asked with the same words twice it does the same thing once.
+"""
+
+from hashlib import sha256
+from typing import NamedTuple
+
+OWNED = "owner"  # in `run`: the repository's identity and the execution
+MARK = "PIPELINE_JOB"  # in the environment of all that a job starts, between slashes
+
+# Tells where jobs live; a home that cannot be written is replaced by a directory of our own under /tmp.
+HELLO = r"""
+umask 077
+root=${HOME:-/nonexistent}/.git-pipeline
+if ! { mkdir -p "$root/jobs" "$root/bin" && [ -w "$root/jobs" ]; } 2>/dev/null; then
+  root=/tmp/git-pipeline-$(id -u)
+  mkdir "$root" 2>/dev/null
+  [ -d "$root" ] && [ ! -h "$root" ] && [ -O "$root" ] && mkdir -p "$root/jobs" "$root/bin" ||
+    { echo "no place for jobs" >&2; exit 1; }
+fi
+cd "$root" && root=$(pwd -P) || exit 1
+memory=
+if [ -d /dev/shm ] && [ -w /dev/shm ]; then
+  memory=/dev/shm/git-pipeline-$(id -u)
+  mkdir "$memory" 2>/dev/null
+  [ -d "$memory" ] && [ ! -h "$memory" ] && [ -O "$memory" ] && chmod 700 "$memory" || memory=
+fi
+echo "root $root"
+echo "memory $memory"
+if [ -r /proc/uptime ]; then read -r up rest </proc/uptime; echo "uptime ${up%%.*}"; fi
+[ -s "$root/bin/@NAME@" ] && echo "ready @NAME@"
+exit 0
+"""
+
+SCRIPT = r"""# git-pipeline: keeps one job, so that it neither ends nor runs again when a connection does
+do=$1 id=$2
+root=$(dirname "$(dirname "$0")")
+dir=$root/jobs/$id run=$root/jobs/$id/run
+case $id in ''|.*|*[!A-Za-z0-9._-]*) [ "$do" = sweep ] || exit 64 ;; esac
+
+birth() { # when a process started, in ticks; nothing for a zombie or nobody
+  if [ -r /proc/self/stat ]; then
+    { read -r stat </proc/"$1"/stat; } 2>/dev/null || return 1
+    set -- ${stat##*) }
+    case $1 in Z|X) return 1 ;; esac
+    echo "${20}"
+  else kill -0 "$1" 2>/dev/null && echo 0; fi
+}
+boot() { cat /proc/sys/kernel/random/boot_id 2>/dev/null || echo none; }
+nap() { sleep "$1" 2>/dev/null || sleep 1; }
+size() { if [ -e "$run/log" ]; then echo $(($(wc -c <"$run/log"))); else echo 0; fi; }
+alive() { # the supervisor is
+  { read -r pid born when <"$run/supervisor"; } 2>/dev/null || return 1
+  [ "$when" = "$(boot)" ] && [ "$(birth "$pid")" = "$born" ]
+}
+marked() { # processes of the job, wherever they went
+  for file in $(grep -lsF "@MARK@=/$id/" /proc/[0-9]*/environ 2>/dev/null); do
+    file=${file#/proc/}; file=${file%/environ}
+    [ "$file" = $$ ] || echo "$file"
+  done
+}
+signal() { # all of the job; true if somebody carries its mark
+  found=$(marked)
+  if { read -r group born when <"$run/group"; } 2>/dev/null && [ "$when" = "$(boot)" ]; then
+    now=$(birth "$group") # nothing: its members alone keep the number; something else: the number is another's by now
+    case $now in ''|"$born") kill -"$1" -"$group" 2>/dev/null ;; esac
+  fi
+  [ -n "$found" ] && kill -"$1" $found 2>/dev/null
+  [ -n "$found" ]
+}
+slay() { n=0; while signal KILL && [ $n -lt 200 ]; do n=$((n + 1)); [ $n -lt 5 ] || nap 0.05; done; }
+state() {
+  if [ -e "$run/status" ]; then cat "$run/status"
+  elif [ ! -d "$run" ]; then echo NONE
+  elif [ ! -d "$run/claim" ]; then echo STAGED
+  elif alive; then echo "RUN $(size)"
+  elif [ -e "$run/status" ]; then cat "$run/status"
+  elif [ -e "$run/supervisor" ]; then echo "LOST $(size)"
+  else echo CLAIMED; fi
+}
+apart() { if [ -n "$setsid" ]; then exec setsid "$@"; else exec "$@"; fi; } # in a session of its own, or at least a group
+setsid=$(command -v setsid) || set -m
+
+case $do in
+put) # a tar of `workspace`, `control` and `run`
+  mkdir -p "$dir" && chmod 700 "$dir" || exit 1
+  [ ! -d "$run/claim" ] || { cat >/dev/null; echo EXISTS; exit 0; }
+  umask 022
+  cd "$dir" && tar xof - || exit 1
+  echo PUT ;;
+secrets) # $3: where; a tar of files
+  [ ! -d "$run/claim" ] || { cat >/dev/null; echo EXISTS; exit 0; }
+  umask 077
+  mkdir -p "$3" && cd "$3" && tar xof - && printf '%s\n' "$3" >"$run/secrets" && echo PUT ;;
+start) # $3: seconds it may take; $4: seconds of grace
+  [ -d "$run" ] || { echo NONE; exit 0; }
+  mkdir "$run/claim" 2>/dev/null || { echo EXISTS; exit 0; }
+  ( apart sh "$0" supervise "$id" "$3" "$4" ) </dev/null >/dev/null 2>&1 &
+  n=0; while [ ! -e "$run/supervisor" ] && [ $n -lt 100 ]; do n=$((n + 1)); nap 0.01; done
+  echo STARTED ;;
+supervise)
+  trap : TERM INT HUP
+  cd "$run" || exit 1
+  echo "$$ $(birth $$) $(boot)" >supervisor.new && mv supervisor.new supervisor || exit 1
+  : >>log
+  ( trap 'kill $nap; exit' TERM; sleep "$3" & nap=$!; wait $nap && { : >late; exec sh "$0" end "$id" "$4"; } ) >/dev/null 2>&1 &
+  dog=$!
+  ( export @MARK@="/$id/"; apart sh "$0" job "$id" ) </dev/null >>log 2>&1 &
+  job=$!
+  born=$(birth $job)
+  echo "$job ${born:--} $(boot)" >group
+  while :; do wait $job; code=$?; kill -0 $job 2>/dev/null || break; done
+  slay
+  kill $dog 2>/dev/null
+  if [ -e secrets ]; then rm -rf "$(cat secrets)"; fi
+  why=exit; [ ! -e late ] || why=late
+  echo "EXIT $code $(size) $why" >status.new && mv status.new status ;;
+job)
+  set -a
+  . "$run/environment"
+  if [ -e "$run/secrets" ] && [ -e "$(cat "$run/secrets")/.env" ]; then . "$(cat "$run/secrets")/.env"; fi
+  set +a
+  . "$run/command" ;;
+follow) # $3: from which byte; $4: seconds at most
+  off=$3 idle=0 late=0
+  until=$(($(date +%s) + $4))
+  while :; do
+    was=$(state)
+    now=$(size)
+    if [ "$now" -gt "$off" ]; then
+      tail -c +$((off + 1)) "$run/log" | head -c $((now - off)) || exit 1
+      off=$now idle=0
+    fi
+    case $was in
+    RUN*) ;;
+    CLAIMED) late=$((late + 1)); [ $late -lt 100 ] || { echo "LOST $off" >&2; exit 0; } ;;
+    *) echo "$was" >&2; exit 0 ;;
+    esac
+    [ "$(date +%s)" -lt $until ] || { echo "RUN $off" >&2; exit 0; }
+    idle=$((idle + 1))
+    if [ $idle -gt 100 ]; then nap 0.5; elif [ $idle -gt 20 ]; then nap 0.2; else nap 0.05; fi
+  done ;;
+state) state ;;
+end) # $3: seconds from TERM to KILL; goes on without us
+  [ -d "$run" ] || { echo NONE; exit 0; }
+  ( apart sh "$0" ending "$id" "$3" ) </dev/null >/dev/null 2>&1 &
+  echo ENDING ;;
+ending)
+  signal TERM
+  n=0; while [ ! -e "$run/status" ] && [ $n -lt $(($3 * 10)) ]; do n=$((n + 1)); nap 0.1; done
+  [ -e "$run/status" ] || slay ;;
+kill) slay; echo KILLED ;;
+fetch) # $3: a file of the control directory; $4: bytes at most
+  [ ! -f "$dir/control/$3" ] || [ -h "$dir/control/$3" ] || head -c "$4" "$dir/control/$3" ;;
+discard)
+  [ -d "$dir" ] || { echo NONE; exit 0; }
+  mkdir -p "$run/claim"
+  n=0
+  while slay; alive && [ $n -lt 100 ]; do n=$((n + 1)); nap 0.05; done
+  slay
+  if [ -e "$run/secrets" ]; then rm -rf "$(cat "$run/secrets")"; fi
+  rm -rf "$dir" 2>/dev/null || { chmod -R u+rwx "$dir" && rm -rf "$dir"; }
+  echo GONE ;;
+sweep) # $2: whose; the executions to keep come as lines
+  keep=" $(tr '\n' ' ') "
+  for each in "$root"/jobs/*/run/@OWNED@; do
+    { read -r who execution <"$each"; } 2>/dev/null || continue
+    case $keep in *" $execution "*) continue ;; esac
+    [ "$who" = "$id" ] || continue
+    job=${each%/run/@OWNED@}; job=${job##*/}
+    sh "$0" discard "$job" >/dev/null && echo "$job $execution"
+  done ;;
+*) exit 64 ;;
+esac
+""".replace("@MARK@", MARK).replace("@OWNED@", OWNED)
+
+NAME = f"supervisor-{sha256(SCRIPT.encode()).hexdigest()[:12]}"
+HELLO = HELLO.replace("@NAME@", NAME)
+
+
+class State(NamedTuple):
+    """What the supervisor says of a job: NONE, STAGED, CLAIMED, RUN, LOST or EXIT; `size` is that of the log, in bytes."""
+
+    word: str
+    size: int = 0
+    code: int = -1
+    is_late: bool = False  # it took longer than it was given when it started, and was ended on the host
+
+
+def parse(answer: bytes) -> State:
+    """The last line of an answer. Anything that is none of ours is LOST."""
+    words = answer.decode(errors="replace").strip().rpartition("\n")[2].split() or [""]
+    match words:
+        case ["EXIT", code, size, why]:
+            return State("EXIT", int(size), int(code), why == "late")
+        case ["RUN" | "LOST" as word, size]:
+            return State(word, int(size))
+        case ["NONE" | "STAGED" | "CLAIMED" as word]:
+            return State(word)
+        case _:
+            return State("LOST")

@@ -1,0 +1,63 @@
+"""From the operator's host groups to ways over SSH: which keys, what is known of the hosts, which hosts lie between."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from agent.config import HostGroup
+from agent.errors import ConfigError
+from agent.executors.hostkeys import KnownHosts, inline
+from agent.executors.route import Keys, Route, configured, through
+from agent.model.host import Host
+
+SYSTEM = Path("/etc/ssh/ssh_known_hosts")
+DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
+
+
+class Routes:
+    """Makes routes. `directory`: of the configuration; `home` and `user`: whom the agent runs as; `secret` gives one by name."""
+
+    def __init__(self, directory: Path, home: Path, user: str, secret: Callable[[str], bytes]) -> None:
+        self._directory = directory
+        self._home = home
+        self._user = user
+        self._secret = secret
+
+    def of(self, group: HostGroup, host: Host) -> Route:
+        """The way to one host of a group. Raises ConfigError for a file that is not there, EnvironmentFault from `ssh -G`."""
+        route = Route(
+            host=host.address,
+            port=host.port or group.port or 22,
+            user=group.user or self._user,
+            keys=Keys(self._key_files(group), group.agent, self._passphrase(group)),
+            known=KnownHosts(self._known(group)),
+            timeout=group.timeout.total_seconds(),
+        )
+        if group.ssh_config:
+            given = (*(("-l", group.user) if group.user else ()), *(("-p", str(route.port)) if host.port or group.port else ()))
+            route = configured(route, host.address, self._file(group.ssh_config), *given)
+        return through(route, group.jump) if group.jump else route
+
+    def _key_files(self, group: HostGroup) -> tuple[Path, ...]:
+        if group.key:
+            return (self._file(group.key),)
+        if group.ssh_config:
+            return ()
+        found = (self._home / ".ssh" / name for name in DEFAULT_KEYS)
+        return tuple(path for path in found if path.is_file())
+
+    def _passphrase(self, group: HostGroup) -> Callable[[], bytes] | None:
+        return (lambda: self._secret(group.passphrase)) if group.passphrase else None
+
+    def _known(self, group: HostGroup) -> Iterator[str]:
+        yield from (inline(line) for line in group.host_keys)
+        if group.known_hosts:
+            yield self._file(group.known_hosts).read_text(errors="replace")
+        elif not group.host_keys:
+            found = (self._home / ".ssh" / "known_hosts", SYSTEM)
+            yield from (path.read_text(errors="replace") for path in found if path.is_file())
+
+    def _file(self, name: str) -> Path:
+        path = self._directory / Path(name).expanduser()
+        if not path.is_file():
+            raise ConfigError(f"{path} is not there, but [hosts] in config.toml names it")
+        return path

@@ -1,0 +1,178 @@
+"""Connections to real servers: who is let in, who is trusted, over which way."""
+
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+from agent.errors import EnvironmentFault
+from agent.executors.hostkeys import KnownHosts
+from agent.executors.route import Keys, configured, through
+from agent.executors.sshclient import HostKeyFault, LoginFault, Unreachable, connect
+from tests.support.farm import Farm, Host, keygen, route
+
+
+@pytest.fixture(scope="module")
+def farm(tmp_path_factory: pytest.TempPathFactory):
+    made = Farm(tmp_path_factory.mktemp("farm"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def host(farm: Farm) -> Host:
+    return farm.host()
+
+
+def said(way, command: str = "hostname") -> str:
+    connection = connect(way)
+    try:
+        return connection.run(command).output.decode().strip()
+    finally:
+        connection.close()
+
+
+def test_in_and_out(farm: Farm, host: Host):
+    connection = connect(route(host, farm.key))
+    answer = connection.run("cat; echo oops >&2; exit 3", [b"one ", b"two"])
+    assert answer == (3, b"one two", b"oops\n")
+    big = bytes(range(256)) * 80_000
+    assert connection.run("wc -c", [big]).output.strip() == str(len(big)).encode()
+    connection.close()
+    assert not connection.is_open
+
+
+def test_who_stops_reading_early_says_why(farm: Farm, host: Host):
+    connection = connect(route(host, farm.key))
+    answer = connection.run("echo full >&2; exit 9", [bytes(1024**2)] * 30)
+    assert (answer.status, answer.errors) == (9, b"full\n")
+    connection.close()
+
+
+def test_more_commands_at_once_than_sshd_has_sessions(farm: Farm, host: Host):
+    connection = connect(route(host, farm.key))
+    answers: list[bytes] = []
+    threads = [threading.Thread(target=lambda: answers.append(connection.run("sleep 0.1; echo x").output)) for _ in range(25)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert answers == [b"x\n"] * 25
+    connection.close()
+
+
+def test_an_unknown_host_is_refused_with_the_line_to_add(farm: Farm, host: Host):
+    with pytest.raises(HostKeyFault, match="not known") as fault:
+        connect(route(host, farm.key, known=KnownHosts([])))
+    assert host.known in fault.value.hint
+
+
+def test_a_wrong_host_key_is_refused_and_no_key_of_ours_is_shown(farm: Farm, host: Host, tmp_path: Path):
+    other = keygen(tmp_path / "other").with_name("other.pub").read_text()
+    before = host.log.count("publickey")
+    with pytest.raises(HostKeyFault, match="somebody stands in between"):
+        connect(route(host, farm.key, known=KnownHosts([f"[{host.address}]:{host.port} {other}"])))
+    assert host.log.count("publickey") == before
+
+
+def test_a_host_certificate(farm: Farm, tmp_path: Path):
+    ca = keygen(tmp_path / "ca")
+    host = farm.host(start=False)
+    names = ["-h", "-n", host.address]
+    subprocess.run(["ssh-keygen", "-q", "-s", str(ca), "-I", "h", *names, f"{host.key_file}.pub"], check=True)
+    host.configure(f"HostCertificate {host.key_file}-cert.pub")
+    host.start()
+    authority = (tmp_path / "ca.pub").read_text()
+    trusted = KnownHosts([f"@cert-authority [127.0.*]:* {authority}"])
+    assert said(route(host, farm.key, known=trusted)) == host.name
+    with pytest.raises(HostKeyFault):
+        connect(route(host, farm.key, known=KnownHosts([f"@cert-authority other {authority}"])))
+
+
+@pytest.mark.parametrize("extra", ["KexAlgorithms curve25519-sha256", "Ciphers aes256-ctr", "RekeyLimit 1M"])
+def test_servers_with_habits(farm: Farm, extra: str):
+    host = farm.host(extra=extra)
+    assert said(route(host, farm.key), "head -c 5000000 /dev/zero | wc -c") == "5000000"
+    connection = connect(route(host, farm.key))
+    assert connection.run("wc -c", [bytes(5_000_000)]).output.strip() == b"5000000"
+    connection.close()
+
+
+def test_an_encrypted_key(farm: Farm, host: Host, tmp_path: Path):
+    key = keygen(tmp_path / "locked", passphrase="open sesame")
+    host.allow(key)
+    assert said(route(host, key, keys=Keys((key,), passphrase=lambda: b"open sesame"))) == host.name
+    wrong = keygen(tmp_path / "locked2", passphrase="x y z")
+    with pytest.raises(EnvironmentFault, match="cannot be decrypted"):
+        connect(route(host, wrong, keys=Keys((wrong,), passphrase=lambda: b"nonsense")))
+    with pytest.raises(EnvironmentFault) as fault:
+        connect(route(host, wrong))
+    assert "passphrase" in fault.value.hint
+
+
+def test_a_key_that_the_host_does_not_know(farm: Farm, host: Host, tmp_path: Path):
+    with pytest.raises(LoginFault, match="does not let us in") as fault:
+        connect(route(host, keygen(tmp_path / "stranger")))
+    assert "stranger" in fault.value.hint
+
+
+def test_the_keys_of_an_agent(farm: Farm, host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    key = keygen(tmp_path / "mine")
+    host.allow(key)
+    socket = tmp_path / "agent"
+    agent = subprocess.Popen(["ssh-agent", "-D", "-a", str(socket)], stdout=subprocess.DEVNULL)
+    try:
+        from tests.support.engine import until
+
+        until(socket.exists, "the agent answers")
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
+        subprocess.run(["ssh-add", "-q", str(key)], check=True, capture_output=True)
+        assert said(route(host, key, keys=Keys(agent=True))) == host.name
+    finally:
+        agent.kill()
+        agent.wait()
+
+
+def test_by_way_of_another_host(farm: Farm, host: Host):
+    inner = farm.host(extra=f"AllowUsers root@{host.address} root@127.0.0.1")
+    known = KnownHosts([host.known, inner.known])
+    way = through(route(inner, farm.key, known=known), f"root@{host.address}:{host.port}")
+    assert said(way) == inner.name
+    with pytest.raises(HostKeyFault):
+        connect(through(route(inner, farm.key), f"root@{host.address}:{host.port}"))
+    with pytest.raises(EnvironmentFault, match="no jump host"):
+        through(way, "a b c:d")
+
+
+def test_as_an_ssh_config_file_has_it(farm: Farm, host: Host, tmp_path: Path):
+    included = tmp_path / "more"
+    included.write_text(f"Host web\n  HostName {host.address}\n  Port {host.port}\n  User root\n  IdentityFile {farm.key}\n")
+    config = tmp_path / "config"
+    config.write_text(f"Include {included}\n")
+    bare = route(host, farm.key, host="web", port=22, user="nobody", keys=Keys())
+    assert said(configured(bare, "web", config)) == host.name
+    config.write_text(f"Include {included}\nHost web\n  ProxyCommand ssh-proxy-that-is-not-there\n")
+    assert configured(bare, "web", config).proxy == "ssh-proxy-that-is-not-there"
+
+
+def test_a_host_that_is_not_there(farm: Farm):
+    host = farm.host(start=False)
+    with pytest.raises(Unreachable, match="refused"):
+        connect(route(host, farm.key))
+
+
+def test_forty_at_once_to_a_server_that_lets_in_few(farm: Farm):
+    """sshd drops connections beyond its MaxStartups: they are made a few at a time, and again."""
+    host = farm.host(start=False)
+    host.configure("")
+    text = host.config.read_text().replace("MaxStartups 500:30:1000", "MaxStartups 4:50:10")
+    host.config.write_text(text)
+    host.start()
+    names: list[str] = []
+    threads = [threading.Thread(target=lambda: names.append(said(route(host, farm.key)))) for _ in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert names == [host.name] * 40
