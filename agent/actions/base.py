@@ -9,6 +9,7 @@ from typing import Protocol
 from agent.artifacts.base import ArtifactStore
 from agent.artifacts.cache import CacheStore
 from agent.executors.base import Executor, LogSink
+from agent.git.command import Git
 from agent.model.execution import Execution
 from agent.model.outcome import ArtifactRecord, Outcome
 from agent.model.plan import Plan, PlannedAction, PlannedStage
@@ -66,6 +67,10 @@ class Context(Protocol):
 
     def trusted(self, attempt: Attempt) -> bool:
         """Whether the execution's ref is protected: it alone writes the caches that protected refs read."""
+
+    @property
+    def git(self) -> Git:
+        """The repository."""
 
     def layer(self, attempt: Attempt, name: str, lowers: tuple[Path, ...]) -> Path:
         """A private, writable directory of this attempt that shows `lowers`, of which there is at least one.

@@ -70,7 +70,7 @@ class RunAction:
             with phases.phase("workspace"):
                 prepared = prepare(attempt, context)
         except (RefusedError, ArtifactError) as error:
-            return msgspec.structs.replace(_failure(error), timings=phases.seconds)
+            return msgspec.structs.replace(failure(error), timings=phases.seconds)
         try:
             ending = prepared.executor.run(prepared.job, context.log, context.stop)
             with phases.phase("collect"):
@@ -90,7 +90,7 @@ def prepare(attempt: Attempt, context: Context) -> Prepared:
     workspace, control = context.workspace(attempt), context.control(attempt)
     _furnish(control)
     executor = context.executor(work.runner)
-    bare = msgspec.structs.replace(_job(attempt, work, workspace, control), secrets=context.secrets(attempt))
+    bare = msgspec.structs.replace(job_of(attempt, work, workspace, control), secrets=context.secrets(attempt))
     places = executor.place(bare)
     home = "" if work.hosts else f"{places.control}/{environment.HOME}"
     env = environment.merged(attempt, places, context.environment(attempt), home)
@@ -110,7 +110,7 @@ def collect(attempt: Attempt, context: Context, prepared: Prepared, ending: Endi
         values = _outputs(attempt, context, prepared.job.control)
         artifacts = tuple(_artifacts(attempt, context, prepared.job))
     except (OutputError, ArtifactError) as error:
-        return msgspec.structs.replace(_failure(error), exit_code=ending.exit_code, image=ending.image, tests=tests)
+        return msgspec.structs.replace(failure(error), exit_code=ending.exit_code, image=ending.image, tests=tests)
     caching.save(prepared.caches, context)
     return Outcome(
         status=Status.SUCCEEDED,
@@ -131,7 +131,7 @@ def work_of(attempt: Attempt) -> Run:
     return work
 
 
-def _job(attempt: Attempt, work: Run, workspace: Path, control: Path) -> Job:
+def job_of(attempt: Attempt, work: Run, workspace: Path, control: Path) -> Job:
     """The job but for what depends on where it runs."""
     execution = attempt.execution
     return Job(
@@ -225,14 +225,14 @@ def _ended(ending: Ending, tests: TestSummary | None) -> Outcome:
     return Outcome(
         status=Status.ABANDONED if stopped else Status.FAILED,
         reason=Reason.LOST if lost else ending.reason or Reason.EXIT,
-        message=ending.message or _said(ending, tests),
+        message=ending.message or said(ending, tests),
         exit_code=ending.exit_code,
         image=ending.image,
         tests=tests,
     )
 
 
-def _said(ending: Ending, tests: TestSummary | None) -> str:
+def said(ending: Ending, tests: TestSummary | None) -> str:
     if ending.reason or ending.exit_code is None:
         return f"the script did not end by itself: {ending.reason or Reason.LOST}"
     why = _EXITS.get(ending.exit_code) or _signal(ending.exit_code)
@@ -248,7 +248,7 @@ def _signal(exit_code: int) -> str:
         return ""
 
 
-def _failure(error: AgentError) -> Outcome:
+def failure(error: AgentError) -> Outcome:
     reason = next(reason for kind, reason in _REASONS.items() if isinstance(error, kind))
     message = f"{error.message} ({error.hint})" if error.hint else error.message
     return Outcome(status=Status.FAILED, reason=reason, message=message)

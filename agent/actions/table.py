@@ -7,6 +7,8 @@ from agent.actions.base import Action
 from agent.errors import RefusedError
 
 BUILTIN = {
+    "hosts": "agent.actions.hosts:HostsAction",
+    "deploy": "agent.actions.deploy:DeployAction",
     "run": "agent.actions.run:RunAction",
 }
 

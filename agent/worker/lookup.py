@@ -23,7 +23,7 @@ class Lookup:
     """Answers from the journals; for a rollback the target execution's answers count, as it runs what that one ran."""
 
     def __init__(self, git: Git, queue: Queue, journal: Journal) -> None:
-        self._git = git
+        self.git = git
         self._queue = queue
         self._journal = journal
         self._facts: dict[str, CommitFacts] = {}
@@ -55,7 +55,7 @@ class Lookup:
     def _commit(self, execution: Execution) -> CommitFacts:
         if execution.id not in self._facts:
             self._facts.clear()  # one at a time is enough: attempts of an execution come together
-            found = commit_facts(self._git, execution.commit)
+            found = commit_facts(self.git, execution.commit)
             self._facts[execution.id] = CommitFacts(
                 author=found.author,
                 email=found.email,

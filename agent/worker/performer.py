@@ -19,6 +19,7 @@ from agent.execution.events import ActionEnded
 from agent.executors.base import Executor, LogSink
 from agent.executors.logs import LogFile
 from agent.git.checkout import Checkouts
+from agent.git.command import Git
 from agent.log import Log
 from agent.model.execution import Execution
 from agent.model.ids import ActionName, ExecutionId, StageName
@@ -106,6 +107,10 @@ class AttemptContext:
     def environment(self, attempt: Attempt) -> Mapping[str, str]:
         return {}
 
+    @property
+    def git(self) -> Git:
+        return self._tools.lookup.git
+
     def permit(self, attempt: Attempt) -> None:
         self._tools.permit.check(attempt)
 
@@ -184,9 +189,9 @@ class Performer:
         """Remove what an ended attempt keeps: its job, its workspaces, its control directory."""
         if preparing := self._preparing.pop(attempt, None):
             preparing.join()
-        if isinstance(work, Run):
+        for runner, job in _jobs(work, attempt):
             with _logged(self._tools.log, "an ended job cannot be removed"):
-                self._tools.executors.get(work.runner).discard(attempt)
+                self._tools.executors.get(runner).discard(job)
         layers = self._tools.workspaces.names() if has_layers else ()
         for name in (attempt, *(name for name in layers if name.startswith(f"{attempt}."))):
             with _logged(self._tools.log, "a workspace cannot be removed"):
@@ -221,7 +226,9 @@ class Performer:
                 outcome = action.perform(attempt, AttemptContext(self._tools, log, stop))
         except Exception as error:
             return replace(self._failed(attempt, error), resolved=found.texts)
-        return _without_secrets(replace(outcome, resolved=found.texts, log_lines=log.lines, log_bytes=log.bytes), hidden)
+        return _without_secrets(
+            replace(outcome, resolved=outcome.resolved | found.texts, log_lines=log.lines, log_bytes=log.bytes), hidden
+        )
 
     def _secrets(self, attempt: Attempt) -> Redactor:
         """What masks the secrets of an attempt, which lie ready for its job from now on."""
@@ -267,10 +274,21 @@ class Performer:
         )
 
 
+def _jobs(work: Work, attempt: str) -> tuple[tuple[str, str], ...]:
+    """The runners of the jobs that an attempt may have left, and their names."""
+    match work:
+        case Run(runner=runner):
+            return ((runner, attempt),)
+        case Deploy():
+            return (("ssh", attempt), ("ssh", f"{attempt}-rollback"))
+        case _:
+            return ()
+
+
 def _kind(work: Work) -> str:
     match work:
-        case Run():
-            return "run"
+        case Run(hosts=hosts):
+            return "hosts" if hosts else "run"
         case Deploy():
             return "deploy"
         case Use(provider=provider):

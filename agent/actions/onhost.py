@@ -1,0 +1,233 @@
+"""A deployment on one host: lock, release, lifecycle, result; and the way back by the same code. Each step may be done again."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from shlex import quote
+from threading import Event
+from typing import NamedTuple
+
+from agent.actions.hostlog import DeployLog
+from agent.actions.release import Upload, Uploads
+from agent.actions.target import Host
+from agent.deploy import appspec, commands
+from agent.deploy.appspec import AppSpec, AppSpecError
+from agent.deploy.commands import Standing
+from agent.deploy.options import Options, span
+from agent.deploy.script import UNWELL, HostPlan, health_script, script
+from agent.errors import AgentError, EnvironmentFault
+from agent.executors.base import Job
+from agent.executors.payload import chunks
+from agent.model.outcome import Reason
+from agent.model.value import Value
+
+LEASE = timedelta(minutes=10)  # of a lock beyond the deadline of the attempt
+ROLLBACK = "-rollback"  # behind the id of a deployment: its way back
+PAUSE = 1.0  # seconds between two looks at a lock that another has
+UPLOAD_TIMEOUT = 120.0  # seconds without progress
+
+
+class HostResult(Value, frozen=True, kw_only=True):
+    """How a host came out. `changed`: something happened there that a rollback must undo. `former`: what it ran before."""
+
+    host: str
+    succeeded: bool
+    message: str = ""
+    changed: bool = False
+    former: str = ""
+    unchanged: bool = False  # it ran the release already
+    stopped: bool = False
+
+
+class Shared(NamedTuple):
+    """What all hosts of a deployment have in common."""
+
+    id: str
+    base: str
+    release: str
+    options: Options
+    spec: AppSpec | None
+    uploads: Uploads
+    environment: Mapping[str, str]
+    label: str
+    commit: str
+    deadline: datetime
+    now: Callable[[], datetime]
+    stop: Event
+    log: DeployLog
+    job: Callable[[Host, str, str], Job]  # host, id, script
+
+
+class OnHost:
+    """One host's part."""
+
+    def __init__(self, host: Host, shared: Shared) -> None:
+        self.host = host
+        self._shared = shared
+
+    def probe(self, deployment: str = "") -> Standing:
+        """What is there. Raises EnvironmentFault."""
+        said = self.host.call(commands.probe(self._shared.base, deployment or self._shared.id))
+        if said.code:
+            raise EnvironmentFault(f"{self.host.name} cannot be asked: {said.last}")
+        return commands.parse_probe(said.output)
+
+    def deploy(self) -> HostResult:
+        """Put the release there. Never raises AgentError: what goes wrong is the result."""
+        try:
+            return self._deploy()
+        except AgentError as error:
+            return self._failed(_told(error))
+
+    def roll_back(self, former: str) -> HostResult:
+        """Run the former release again. Never raises AgentError."""
+        try:
+            if not former:
+                return self._failed("nothing to go back to: it was the first deployment")
+            standing = self._locked()
+            return self._run(f"{self._shared.id}{ROLLBACK}", former, self._spec_there(former), standing)
+        except AgentError as error:
+            return self._failed(_told(error))
+
+    def check(self) -> str:
+        """What is wrong with its health now; empty if it is well."""
+        shared = self._shared
+        text = health_script(shared.options, shared.environment, shared.base)
+        health = shared.options.health
+        limit = span(health.timeout, "timeout").total_seconds() * 2 + 60 if health else 60
+        try:
+            said = self.host.call(text, timeout=limit)
+        except EnvironmentFault as fault:
+            return fault.message
+        told = next((line.removeprefix(UNWELL) for line in said.output.split("\n") if line.startswith(UNWELL)), said.last)
+        return told or "health check failed" if said.code else ""
+
+    def release(self) -> None:
+        """Give the lock back, and forget the jobs; a host that is away loses the lock when its lease is over."""
+        try:
+            self.host.call(commands.unlock(self._shared.base, self._shared.id))
+        except EnvironmentFault as fault:
+            self._shared.log.say(self.host.name, f"its lock stays until its lease is over: {fault.message}")
+
+    def _deploy(self) -> HostResult:
+        shared = self._shared
+        standing = self._locked()
+        if standing.result:
+            return self._result(standing, "")
+        if _runs(standing, shared.release):
+            shared.log.say(self.host.name, f"runs {shared.release[:14]} already, nothing to do")
+            return HostResult(host=self.host.name, succeeded=True, unchanged=True, former=standing.current)
+        if shared.release not in standing.releases:
+            self._upload(standing)
+        return self._run(shared.id, shared.release, shared.spec, standing)
+
+    def _locked(self) -> Standing:
+        """Take the lock, waiting for another's end for a while; what is there then."""
+        shared = self._shared
+        end = shared.now() + span(shared.options.lock_timeout, "lock_timeout")
+        while True:
+            seconds = int((shared.deadline - shared.now() + LEASE).total_seconds())
+            said = self.host.call(commands.lock(shared.base, shared.id, shared.label, max(60, seconds)))
+            if said.code == 0:
+                return self.probe()
+            if said.code != commands.HELD:
+                raise EnvironmentFault(f"{shared.base} cannot be prepared: {said.last}")
+            if shared.now() >= end or shared.stop.wait(PAUSE):
+                raise EnvironmentFault(f"another deployment is under way: the lock is {said.last}")
+
+    def _upload(self, standing: Standing) -> None:
+        shared, options = self._shared, self._shared.options
+        same = (
+            standing.status.get("shared", "") == ":".join(options.shared) and standing.status.get("release") == standing.current
+        )
+        upload = shared.uploads.get(standing.current if same else "")
+        staged = self.host.call(
+            commands.stage(shared.base, shared.release, upload.former, options.shared), lambda: [upload.gone], UPLOAD_TIMEOUT
+        )
+        if not staged.code:
+            receive = commands.receive(shared.base, shared.release, options.shared)
+            staged = self.host.call(receive, lambda: chunks(upload.archive), UPLOAD_TIMEOUT)
+        if staged.code:
+            raise EnvironmentFault(f"the release cannot be put there: {staged.last}")
+        shared.log.say(self.host.name, _travelled(upload))
+
+    def _run(self, deployment: str, release: str, spec: AppSpec | None, standing: Standing) -> HostResult:
+        shared = self._shared
+        known = standing if deployment == shared.id else self.probe(deployment)
+        if known.result:
+            return self._result(known, "")
+        plan = HostPlan(
+            base=shared.base,
+            release=release,
+            deployment=deployment,
+            options=shared.options,
+            environment={**shared.environment, "DEPLOYMENT_ID": deployment},
+            label=shared.label,
+            commit=shared.commit,
+            spec=spec,
+            last=standing.last,
+            last_spec=self._last_spec(standing),
+        )
+        sink = shared.log.of(self.host.name, "rollback" if deployment != shared.id else "")
+        job = shared.job(self.host, deployment, script(plan))
+        ending = self.host.perform(job, sink, shared.stop if deployment == shared.id else Event())
+        sink.finish()
+        if ending.reason in {Reason.STOPPED, Reason.TIMEOUT}:
+            return self._failed(ending.message, changed=True, former=standing.current, stopped=True)
+        fallback = ending.message or sink.last or f"ended with exit code {ending.exit_code}"
+        return self._result(self.probe(deployment), fallback, former=standing.current)
+
+    def _last_spec(self, standing: Standing) -> AppSpec | None:
+        """That of the revision whose stop scripts are to run; one that cannot be read must not block the new one."""
+        if not standing.appspec:
+            return None
+        try:
+            return appspec.parse(self._shared.options.appspec or "appspec.yml", standing.appspec.encode())
+        except AppSpecError as error:
+            self._shared.log.say(self.host.name, f"the former revision's appspec is left out: {error.message.splitlines()[0]}")
+            return None
+
+    def _spec_there(self, release: str) -> AppSpec | None:
+        path = self._shared.options.appspec
+        if not path:
+            return None
+        said = self.host.call(f"cat {quote(f'{self._shared.base}/releases/{release}/{path}')}")
+        if said.code:
+            raise EnvironmentFault(f"the former revision has no {path}")
+        return appspec.parse(path, said.output.encode())
+
+    def _result(self, standing: Standing, fallback: str, former: str = "") -> HostResult:
+        found = standing.result
+        if not found:
+            return self._failed(fallback, changed=True, former=former)
+        return HostResult(
+            host=self.host.name,
+            succeeded=found.get("status") == "succeeded",
+            message=found.get("message", ""),
+            changed=found.get("changed") == "1",
+            former=found.get("former", ""),
+        )
+
+    def _failed(self, message: str, *, changed: bool = False, former: str = "", stopped: bool = False) -> HostResult:
+        return HostResult(host=self.host.name, succeeded=False, message=message, changed=changed, former=former, stopped=stopped)
+
+
+def _runs(standing: Standing, release: str) -> bool:
+    told = standing.status
+    return standing.current == release == told.get("release") and told.get("status") == "succeeded"
+
+
+def _travelled(upload: Upload) -> str:
+    what = f"{upload.files} files, {upload.size / 1e6:.1f} MB"
+    return f"took {what} over {upload.former[:14]}" if upload.former else f"took {what}"
+
+
+def _told(error: AgentError) -> str:
+    return f"{error.message} ({error.hint})" if error.hint else error.message
+
+
+def directory(control: Path, host: str, job: str) -> Path:
+    """The control directory of a job on one host."""
+    place = control / "hosts" / host.replace("/", "_") / job
+    place.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return place

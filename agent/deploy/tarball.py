@@ -1,0 +1,41 @@
+"""The bytes of a tar archive, record by record: ten times as fast as `tarfile` where there are many small files."""
+
+BLOCK = 512
+_ZERO = b"\0"
+_LONG = 100  # bytes of a name or target that fit into a header
+LIMIT = 8**11  # bytes of a file that eleven octal digits can tell
+END = _ZERO * (2 * BLOCK)
+
+
+def head(name: str, mode: str, size: int, mtime: int) -> bytes:
+    """What stands before a regular file of `size` bytes; `mode` is git's (100644 or 100755). Raises ValueError if too big."""
+    if size >= LIMIT:
+        raise ValueError(f"{name} is too big for a tar archive")
+    path = name.encode(errors="surrogateescape")
+    return _long(path, b"L", mtime) + _record(path, 0o755 if mode == "100755" else 0o644, size, mtime, b"0")
+
+
+def padding(size: int) -> bytes:
+    """What stands after a file of `size` bytes."""
+    return _ZERO * (-size % BLOCK)
+
+
+def link(name: str, target: str, mtime: int) -> bytes:
+    """A symbolic link."""
+    path, to = name.encode(errors="surrogateescape"), target.encode(errors="surrogateescape")
+    return _long(to, b"K", mtime) + _long(path, b"L", mtime) + _record(path, 0o777, 0, mtime, b"2", to)
+
+
+def _long(text: bytes, kind: bytes, mtime: int) -> bytes:
+    """GNU's way to say a long name, which busybox reads too."""
+    if len(text) <= _LONG:
+        return b""
+    body = text + _ZERO
+    return _record(b"././@LongLink", 0o644, len(body), mtime, kind) + body + padding(len(body))
+
+
+def _record(name: bytes, mode: int, size: int, mtime: int, kind: bytes, target: bytes = b"") -> bytes:
+    before = b"%s%07o\0%07o\0%07o\0%011o\0%011o\0" % (name[:_LONG].ljust(100, _ZERO), mode, 0, 0, size, mtime)
+    after = kind + target[:_LONG].ljust(100, _ZERO) + b"ustar  \0"
+    block = (before + b" " * 8 + after).ljust(BLOCK, _ZERO)
+    return block[:148] + b"%06o\0 " % sum(block) + block[156:]

@@ -1,0 +1,183 @@
+"""The deploy action on real sshd processes."""
+
+import pytest
+
+from agent.model.outcome import Reason, Status
+from tests.support.deploying import fleet_in
+
+
+@pytest.fixture
+def fleet(tmp_path):
+    with fleet_in(tmp_path) as fleet:
+        yield fleet
+
+
+FIRST = {"app.txt": "one", "dir/kept.txt": "kept", "dir/gone.txt": "gone", "link": "-> dir/kept.txt", "run.sh": "echo hi"}
+SECOND = {"app.txt": "two", "dir/kept.txt": "kept", "new/file.txt": "new", "link": "-> app.txt", "run.sh": "echo hi"}
+
+
+def contents(directory):
+    return {
+        str(path.relative_to(directory)): f"-> {path.readlink()}" if path.is_symlink() else path.read_text()
+        for path in directory.rglob("*")
+        if path.is_symlink() or path.is_file()
+    }
+
+
+def test_a_second_release_takes_only_what_changed_and_both_are_what_git_has(fleet):
+    fleet.farm.host()
+    first, second = fleet.commit(FIRST), fleet.commit(SECOND)
+    done = fleet.deploy(first)
+    assert (done.status, done.message) == (Status.SUCCEEDED, "1/1 hosts")
+    old = fleet.current()
+    assert contents(old) == FIRST
+    assert fleet.deploy(second).succeeded
+    assert contents(fleet.current()) == SECOND
+    assert contents(old) == FIRST
+    assert "took 3 files" in fleet.text
+    kept = "dir/kept.txt"
+    assert (old / kept).stat().st_ino == (fleet.current() / kept).stat().st_ino
+
+
+def test_the_same_revision_again_is_nothing_to_do_and_says_so(fleet):
+    fleet.farm.host()
+    commit = fleet.commit(FIRST)
+    fleet.deploy(commit, start="echo started >> /srv/starts")
+    again = fleet.deploy(commit, start="echo started >> /srv/starts")
+    assert (again.status, again.message) == (Status.SUCCEEDED, "nothing to do: all hosts run this revision already")
+    assert (fleet.app().parent / "starts").read_text() == "started\n"
+
+
+def test_plain_scripts_run_in_order_and_their_lines_carry_host_and_event(fleet):
+    fleet.farm.host()
+    scripts = {
+        name: f'echo {name} in $(basename "$(pwd -P)"), event $LIFECYCLE_EVENT' for name in ("before", "stop", "start", "after")
+    }
+    first, second = fleet.commit(FIRST), fleet.commit(SECOND)
+    fleet.deploy(first, **scripts)
+    assert [line.split(" | ")[1] for line in fleet.text.splitlines() if " | " in line] == ["before", "start", "after"]
+    former = fleet.current().name
+    fleet.deploy(second, **scripts)
+    now = fleet.current().name
+    assert [line for line in fleet.text.splitlines() if " | " in line] == [
+        f"h1 | before | before in {now}, event before",
+        f"h1 | stop | stop in {former}, event stop",
+        f"h1 | start | start in {now}, event start",
+        f"h1 | after | after in {now}, event after",
+    ]
+
+
+def test_a_wave_that_fails_ends_the_deployment_and_goes_back_where_it_was(fleet):
+    for _ in range(4):
+        fleet.farm.host()
+    first = fleet.commit({"version": "one"})
+    second = fleet.commit({"version": "two"})
+    health = {"command": "! grep -q two /srv/app/current/version || [ ! -e /srv/broken ]", "retries": "2", "interval": "1s"}
+    start = "cat version >> /srv/started"
+    assert fleet.deploy(first, health=health, start=start).succeeded
+    (fleet.app(1).parent / "broken").touch()
+    failed = fleet.deploy(second, "rolling", batch="2", health=health, start=start)
+    assert (failed.status, failed.reason) == (Status.FAILED, Reason.EXIT)
+    assert failed.message == ("1/4 hosts, h2: health check failed: the command ended with exit code 1; rolled back: h1, h2")
+    assert [(fleet.current(n) / "version").read_text() for n in range(4)] == ["one"] * 4
+    started = [(fleet.app(n).parent / "started").read_text() for n in range(4)]
+    assert started == ["onetwoone", "onetwoone", "one", "one"]
+
+
+def test_without_rollback_the_failed_hosts_keep_what_they_have(fleet):
+    fleet.farm.host()
+    failed = fleet.deploy(fleet.commit({"version": "one"}), start="exit 3", rollback="false")
+    assert failed.message == "0/1 hosts, h1: start ended with exit code 3"
+    assert (fleet.current() / "version").read_text() == "one"
+
+
+def test_a_first_deployment_that_fails_has_nothing_to_go_back_to(fleet):
+    fleet.farm.host()
+    failed = fleet.deploy(fleet.commit({"version": "one"}), start="exit 3")
+    assert "not rolled back: h1: nothing to go back to" in failed.message
+
+
+def test_by_codedeploys_rules_a_dead_host_does_not_hold_up_the_others(fleet):
+    for _ in range(4):
+        fleet.farm.host()
+    fleet.farm.hosts[2].stop()
+    done = fleet.deploy(fleet.commit({"version": "one"}), "CodeDeployDefault.HalfAtATime")
+    assert done.status is Status.SUCCEEDED
+    assert done.message.startswith("3/4 hosts, h3: root@127.")
+    assert done.outputs["hosts"] == "h1,h2,h4"
+
+
+def test_a_canary_is_watched_and_its_lost_health_keeps_the_rest_as_it_was(fleet):
+    for _ in range(3):
+        fleet.farm.host()
+    first, second = fleet.commit({"version": "one"}), fleet.commit({"version": "two"})
+    fleet.deploy(first)
+    # well at first, then never again: the first look takes the file away
+    health = {"command": "! grep -q two /srv/app/current/version || rm /srv/well", "interval": "1s", "retries": "1"}
+    (fleet.app(0).parent / "well").touch()
+    failed = fleet.deploy(second, "canary", bake="30s", health=health)
+    assert failed.message.startswith("0/3 hosts, h1: health check failed: the command ended with exit code 1 (health lost")
+    assert failed.message.endswith("; rolled back: h1")
+    assert [(fleet.current(n) / "version").read_text() for n in range(3)] == ["one"] * 3
+
+
+def test_shared_paths_outlive_releases_and_only_the_last_ones_are_kept(fleet):
+    fleet.farm.host()
+    for number in range(5):
+        fleet.deploy(fleet.commit({"version": str(number), "log/first": "seed"}), shared=["log"], keep="2")
+        (fleet.current() / "log" / f"line{number}").write_text("x")
+    assert sorted(path.name for path in (fleet.app() / "shared" / "log").iterdir()) == [
+        "first",
+        "line0",
+        "line1",
+        "line2",
+        "line3",
+        "line4",
+    ]
+    assert len(list((fleet.app() / "releases").iterdir())) == 2
+
+
+def test_a_lock_of_another_is_respected_until_its_lease_is_over(fleet):
+    fleet.farm.host()
+    commit = fleet.commit({"version": "one"})
+    lock = fleet.app() / ".deploy" / "lock"
+    lock.mkdir(parents=True)
+    (lock / "details").write_text("another\n9999999999\nother #7\n")
+    failed = fleet.deploy(commit, lock_timeout="1s")
+    assert "another deployment is under way: the lock is held by other #7" in failed.message
+    (lock / "details").write_text("another\n1\nother #7\n")
+    assert fleet.deploy(commit).succeeded
+    assert not lock.exists()
+
+
+def test_blue_green_takes_the_idle_slot_and_switches_only_to_a_healthy_one(fleet):
+    fleet.farm.host()
+    options = {
+        "slots": {"blue": "8081", "green": "8082"},
+        "start": 'echo "start $SLOT $PORT $(cat version)" >> /srv/said',
+        "stop": 'echo "stop $SLOT" >> /srv/said',
+        "switch": 'echo "switch $SLOT" >> /srv/said',
+        "health": {"command": "! grep -q bad /srv/app/slots/$SLOT/version", "retries": "1", "interval": "1s"},
+    }
+    assert fleet.deploy(fleet.commit({"version": "one"}), "blue-green", **options).succeeded
+    assert fleet.deploy(fleet.commit({"version": "two"}), "blue-green", **options).succeeded
+    failed = fleet.deploy(fleet.commit({"version": "bad"}), "blue-green", **options)
+    assert failed.message == "0/1 hosts, h1: health check failed: the command ended with exit code 1"
+    said = (fleet.app().parent / "said").read_text().splitlines()
+    assert said == [
+        "start blue 8081 one",
+        "switch blue",
+        "start green 8082 two",
+        "switch green",
+        "stop blue",
+        "start blue 8081 bad",
+        "stop blue",
+    ]
+    assert (fleet.current() / "version").read_text() == "two"
+
+
+def test_an_unknown_option_is_refused_with_the_known_ones(fleet):
+    failed = fleet.deploy(fleet.commit({"a": "b"}), helth={"port": "80"})
+    assert failed.status is Status.FAILED
+    assert "helth" in failed.message
+    assert "health" in failed.message

@@ -1,0 +1,3 @@
+#!/bin/sh
+sleep 120 &
+echo $! > /srv/daemon.pid

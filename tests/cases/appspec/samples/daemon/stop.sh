@@ -1,0 +1,3 @@
+#!/bin/sh
+kill $(cat /srv/daemon.pid)
+rm /srv/daemon.pid
