@@ -27,6 +27,7 @@ CONNECTS = 8  # at once to one machine; more and sshd starts to drop them
 TRIES = 4  # when the host hangs up before it has said its name
 CHUNK = 256 * 1024
 _CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr")
+_CURVE = "curve25519-sha256"
 _AGAIN = "Error reading SSH protocol banner"
 
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # it logs tracebacks of what it also raises
@@ -69,11 +70,16 @@ class _Quick:
         return getattr(self._inner, name)
 
 
+def _named_twice(kexes: tuple[str, ...]) -> tuple[str, ...]:
+    """With the name that RFC 8731 gave to a key exchange beside the one that it had before: some servers know only the later."""
+    return tuple(name for each in kexes for name in ((_CURVE, each) if each == f"{_CURVE}@libssh.org" else (each,)))
+
+
 class _Transport(paramiko.Transport):
     """Judges the host's key before it is answered, and again whenever keys are changed."""
 
-    _kex_info = {**paramiko.Transport._kex_info, "curve25519-sha256": KexCurve25519}  # type: ignore[attr-defined]
-    _preferred_kex = ("curve25519-sha256", *paramiko.Transport._preferred_kex)  # type: ignore[attr-defined]
+    _kex_info = {**paramiko.Transport._kex_info, _CURVE: KexCurve25519}  # type: ignore[attr-defined]
+    _preferred_kex = _named_twice(paramiko.Transport._preferred_kex)  # type: ignore[attr-defined]
 
     def __init__(self, sock: Any, route: Route) -> None:  # noqa: ANN401 - a socket, a channel or a process
         super().__init__(sock)
@@ -105,6 +111,7 @@ class Connection:
         self._route = route
         self._beneath = beneath
         self._places = threading.BoundedSemaphore(CHANNELS)
+        self._opening = threading.Lock()
         self.used_at = time.monotonic()
 
     @property
@@ -136,7 +143,7 @@ class Connection:
         self.used_at = time.monotonic()
         with self._places:
             with self._losing():
-                channel = self._transport.open_session(timeout=timeout)
+                channel = self._session(timeout)
                 channel.settimeout(timeout)
             try:
                 with self._losing():
@@ -159,6 +166,19 @@ class Connection:
         if self._beneath:
             self._beneath.close()
 
+    def _session(self, timeout: float) -> paramiko.Channel:
+        """A place on the host. sshd says no while it counts one that was just closed, or allows few: asked again then."""
+        end, pause = time.monotonic() + timeout, 0.01
+        while True:
+            try:
+                with self._opening:  # paramiko keeps one reason of a refusal, for whoever looks first
+                    return self._transport.open_session(timeout=timeout)
+            except paramiko.ChannelException:
+                if time.monotonic() >= end:
+                    raise
+            time.sleep(pause)
+            pause = min(pause * 2, 0.5)
+
     def _status(self, channel: paramiko.Channel, timeout: float) -> int:
         channel.status_event.wait(timeout)
         if channel.exit_status < 0:  # -1 until the host has told it: the connection is gone, or the command was killed
@@ -176,14 +196,13 @@ class Connection:
 
 
 _gates: defaultdict[str, threading.BoundedSemaphore] = defaultdict(lambda: threading.BoundedSemaphore(CONNECTS))
-_loaded: dict[Path, paramiko.PKey] = {}
+_loaded: dict[tuple[Path, tuple[int, ...]], paramiko.PKey] = {}
 _loading = threading.Lock()
 
 
 def connect(route: Route) -> Connection:
     """Connect, judge the host's key, log in. Raises Unreachable, HostKeyFault, LoginFault or EnvironmentFault."""
-    keys = tuple(_keys(route.keys))
-    with _gates[route.door]:
+    with _offered(route.keys) as keys, _gates[route.door]:
         for attempt in range(1, TRIES + 1):
             try:
                 return _connect(route, keys)
@@ -243,21 +262,35 @@ def _log_in(transport: paramiko.Transport, route: Route, keys: tuple[paramiko.PK
         except paramiko.BadAuthenticationType as error:
             raise LoginFault(f"{route.place} lets nobody in by key", hint=f"it wants {', '.join(error.allowed_types)}") from error
         except paramiko.AuthenticationException:
-            continue
+            if not transport.is_active():
+                raise LoginFault(f"{route.place} hung up on us", hint="does it allow as many keys as were tried?") from None
     names = ", ".join(str(path) for path in route.keys.files) or ("those of the agent" if route.keys.agent else "none")
     raise LoginFault(
         f"{route.place} does not let us in", hint=f"the public key must stand in its authorized_keys; keys tried: {names}"
     )
 
 
-def _keys(keys: Keys) -> Iterator[paramiko.PKey]:
-    for path in keys.files:
-        with _loading:  # an encrypted key takes half a second: once for all hosts
-            if path not in _loaded:
-                _loaded[path] = _load(path, keys)
-            yield _loaded[path]
-    if keys.agent:
-        yield from paramiko.Agent().get_keys()
+@contextlib.contextmanager
+def _offered(keys: Keys) -> Iterator[tuple[paramiko.PKey, ...]]:
+    """The keys to show, in turn; those of an agent serve as long as the connection to it is open."""
+    files = tuple(_loaded_once(path, keys) for path in keys.files)
+    if not keys.agent:
+        yield files
+        return
+    agent = paramiko.Agent()
+    try:
+        yield (*files, *agent.get_keys())
+    finally:
+        agent.close()
+
+
+def _loaded_once(path: Path, keys: Keys) -> paramiko.PKey:
+    """An encrypted key takes half a second: once for all hosts, and again when it or its certificate was renewed."""
+    age = tuple(each.stat().st_mtime_ns if each.exists() else 0 for each in (path, path.with_name(f"{path.name}-cert.pub")))
+    with _loading:
+        if (path, age) not in _loaded:
+            _loaded[path, age] = _load(path, keys)
+        return _loaded[path, age]
 
 
 def _load(path: Path, keys: Keys) -> paramiko.PKey:

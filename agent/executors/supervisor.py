@@ -49,6 +49,7 @@ birth() { # when a process started, in ticks; nothing for a zombie or nobody
     echo "${20}"
   else kill -0 "$1" 2>/dev/null && echo 0; fi
 }
+group_of() { { read -r stat </proc/"$1"/stat; } 2>/dev/null || return 1; set -- ${stat##*) }; echo "$3"; }
 boot() { cat /proc/sys/kernel/random/boot_id 2>/dev/null || echo none; }
 nap() { sleep "$1" 2>/dev/null || sleep 1; }
 size() { if [ -e "$run/log" ]; then echo $(($(wc -c <"$run/log"))); else echo 0; fi; }
@@ -62,13 +63,15 @@ marked() { # processes of the job, wherever they went
     [ "$file" = $$ ] || echo "$file"
   done
 }
-signal() { # all of the job; true if somebody carries its mark
-  found=$(marked)
+signal() { # all of the job, each process once; true if somebody carries its mark
+  found=$(marked) rest='' leader=''
   if { read -r group born when <"$run/group"; } 2>/dev/null && [ "$when" = "$(boot)" ]; then
     now=$(birth "$group") # nothing: its members alone keep the number; something else: the number is another's by now
-    case $now in ''|"$born") kill -"$1" -"$group" 2>/dev/null ;; esac
+    case $now in ''|"$born") leader=$group ;; esac
   fi
-  [ -n "$found" ] && kill -"$1" $found 2>/dev/null
+  for each in $found; do [ "$(group_of "$each")" = "${leader:-none}" ] || rest="$rest $each"; done
+  [ -z "$leader" ] || kill -"$1" -"$leader" 2>/dev/null
+  [ -z "$rest" ] || kill -"$1" $rest 2>/dev/null
   [ -n "$found" ]
 }
 slay() { n=0; while signal KILL && [ $n -lt 200 ]; do n=$((n + 1)); [ $n -lt 5 ] || nap 0.05; done; }

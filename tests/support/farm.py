@@ -215,7 +215,7 @@ def _kill(pid: int) -> bool:
     return True
 
 
-def route(host: Host, key: Path, **changes: object) -> Route:
+def route(host: Host, key: Path, /, **changes: object) -> Route:
     """The way to a host, with its right key known."""
     way = Route(host.address, host.port, "root", Keys((key,)), KnownHosts([host.known]))
     return way._replace(**changes)
