@@ -16,12 +16,13 @@ from agent.actions.hostlog import DeployLog
 from agent.actions.onhost import HostResult, OnHost, Shared
 from agent.actions.release import Archives, Commit, Source, Uploads, read_file
 from agent.actions.target import Host, SshHost
-from agent.deploy import appspec, lifecycle, options, waves
+from agent.definition import deployment
+from agent.definition.deployment import Deployment
+from agent.deploy import appspec, lifecycle, waves
 from agent.deploy.appspec import AppSpec
 from agent.deploy.commands import Standing
 from agent.deploy.health import Verdict, judge
-from agent.deploy.options import Options, span
-from agent.deploy.waves import Rollout, Target, Wave
+from agent.deploy.waves import Pace, Rollout, Target, Wave
 from agent.errors import AgentError, DefinitionError, EnvironmentFault, RefusedError
 from agent.executors import fleet
 from agent.executors.base import Job
@@ -43,8 +44,7 @@ class DeployAction:
         context.permit(attempt)
         work = _work(attempt)
         try:
-            chosen = options.read(work.options)
-            waves.rollout(chosen.pace(work.strategy), [Target(name="any"), Target(name="other"), Target(name="third")])
+            chosen = deployment.read({"to": work.to, "strategy": work.strategy, **work.options})
         except DefinitionError as error:
             return _refused(error)
         groups = fleet_of(context)
@@ -58,7 +58,7 @@ class DeployAction:
         finally:
             log.close()
 
-    def _deploy(self, attempt: Attempt, context: Context, chosen: Options, hosts: Sequence[Host], log: DeployLog) -> Outcome:
+    def _deploy(self, attempt: Attempt, context: Context, chosen: Deployment, hosts: Sequence[Host], log: DeployLog) -> Outcome:
         source = source_of(attempt, context)
         shared = _shared(attempt, context, chosen, source, log)
         group = {host.name: OnHost(host, shared) for host in hosts}
@@ -112,7 +112,7 @@ class Rolling:
     def _watch(self, bake: timedelta) -> None:
         """Ask for the health of all hosts so far until the time is over; a host that is lost now is a failed one."""
         health = self._shared.options.health
-        pause = span(health.interval, "interval").total_seconds() if health else bake.total_seconds()
+        pause = health.interval.total_seconds() if health else bake.total_seconds()
         end = self._shared.now() + bake
         while self._shared.now() < end and self._verdict() is not Verdict.STOP:
             left = (end - self._shared.now()).total_seconds()
@@ -205,7 +205,7 @@ def source_of(attempt: Attempt, context: Context) -> Source:
     return Archives(context.artifacts, [(attempt.inputs[one.name].digest, one.path) for one in wanted])
 
 
-def _shared(attempt: Attempt, context: Context, chosen: Options, source: Source, log: DeployLog) -> Shared:
+def _shared(attempt: Attempt, context: Context, chosen: Deployment, source: Source, log: DeployLog) -> Shared:
     execution, work = attempt.execution, _work(attempt)
     application = chosen.application or str(execution.pipeline)
     control = context.control(attempt)
@@ -215,7 +215,7 @@ def _shared(attempt: Attempt, context: Context, chosen: Options, source: Source,
     spec = _spec(source, chosen.appspec)
     return Shared(
         id=attempt.id,
-        base=(chosen.path or f"/srv/{application}").rstrip("/"),
+        base=chosen.path or f"/srv/{application}",
         release=source.name,
         options=chosen,
         spec=spec,
@@ -264,7 +264,7 @@ def _job(attempt: Attempt, context: Context, host: Host, name: str, text: str) -
     return msgspec.structs.replace(bare, env=values, script=f"set +e\n{text}")
 
 
-def _rollout(attempt: Attempt, context: Context, chosen: Options, group: Mapping[str, OnHost], log: DeployLog) -> Rollout:
+def _rollout(attempt: Attempt, context: Context, chosen: Deployment, group: Mapping[str, OnHost], log: DeployLog) -> Rollout:
     """The waves, decided once: a resumed attempt goes through the same ones."""
     path = context.control(attempt) / WAVES
     if path.exists():
@@ -272,9 +272,20 @@ def _rollout(attempt: Attempt, context: Context, chosen: Options, group: Mapping
     targets: dict[str, Target] = {}
     _each(group.values(), lambda part: targets.update({part.host.name: _target(part, log)}))
     ordered = [targets[name] for name in group]
-    found = waves.rollout(chosen.pace(_work(attempt).strategy), ordered)
+    found = waves.rollout(_pace(chosen), ordered)
     _write(path, msgspec.json.encode(found))
     return found
+
+
+def _pace(chosen: Deployment) -> Pace:
+    return Pace(
+        strategy=chosen.strategy,
+        batch=chosen.batch,
+        minimum=chosen.minimum_healthy,
+        canary=chosen.canary,
+        bake=chosen.bake or timedelta(),
+        zones=chosen.zones,
+    )
 
 
 def _target(part: OnHost, log: DeployLog) -> Target:

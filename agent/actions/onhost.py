@@ -10,10 +10,10 @@ from typing import NamedTuple
 from agent.actions.hostlog import DeployLog
 from agent.actions.release import Upload, Uploads
 from agent.actions.target import Host
+from agent.definition.deployment import Deployment
 from agent.deploy import appspec, commands
 from agent.deploy.appspec import AppSpec, AppSpecError
 from agent.deploy.commands import Standing
-from agent.deploy.options import Options, span
 from agent.deploy.script import UNWELL, HostPlan, health_script, script
 from agent.errors import AgentError, EnvironmentFault
 from agent.executors.base import Job
@@ -45,7 +45,7 @@ class Shared(NamedTuple):
     id: str
     base: str
     release: str
-    options: Options
+    options: Deployment
     spec: AppSpec | None
     uploads: Uploads
     environment: Mapping[str, str]
@@ -94,7 +94,7 @@ class OnHost:
         shared = self._shared
         text = health_script(shared.options, shared.environment, shared.base)
         health = shared.options.health
-        limit = span(health.timeout, "timeout").total_seconds() * 2 + 60 if health else 60
+        limit = health.timeout.total_seconds() * 2 + 60 if health else 60
         try:
             said = self.host.call(text, timeout=limit)
         except EnvironmentFault as fault:
@@ -124,7 +124,7 @@ class OnHost:
     def _locked(self) -> Standing:
         """Take the lock, waiting for another's end for a while; what is there then."""
         shared = self._shared
-        end = shared.now() + span(shared.options.lock_timeout, "lock_timeout")
+        end = shared.now() + shared.options.lock_timeout
         while True:
             seconds = int((shared.deadline - shared.now() + LEASE).total_seconds())
             said = self.host.call(commands.lock(shared.base, shared.id, shared.label, max(60, seconds)))

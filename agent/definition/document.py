@@ -5,10 +5,12 @@ rule (`definition/rules/`), so a model that was read is well formed, and only af
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
+from agent.definition.deployment import Deployment
+from agent.definition.section import Section
 from agent.definition.values import (
     Duration,
     Environment,
@@ -26,12 +28,6 @@ from agent.definition.values import (
     problem,
     text,
 )
-
-
-class Section(BaseModel):
-    """A mapping of the file: unknown keys are errors, values do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, defer_build=True)
 
 
 def _include(value: object) -> object:
@@ -191,22 +187,6 @@ class Approval(Section):
     url: Text = Field(default="", description="What they should look at.")
 
 
-class Deploy(Section):
-    """A release on a group of hosts. Further keys belong to the strategy and are kept in `options`, each scalar as written."""
-
-    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
-
-    to: Text = Field(description="The operator's name of the host group.")
-    strategy: Text = Field(
-        default="rolling", description="How it goes from host to host: rolling, blue-green, canary or another."
-    )
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The mapping without `to` and `strategy`; scalars are texts."""
-        return dict(self.model_extra or {})
-
-
 class Matrix(Section):
     """One action for each combination of values: `axes` are all keys of the mapping but `include` and `exclude`."""
 
@@ -234,7 +214,7 @@ class Action(Section):
     name: Name = Field(description="Its name, unique in the stage.")
     run: Text | None = Field(default=None, description="A shell script, run as one by `sh -e`, without `${{ }}`.")
     approval: Approval | None = Field(default=None, description="Wait for a decision of people.")
-    deploy: Deploy | None = Field(default=None, description="Release an artifact, or the commit, on a group of hosts.")
+    deploy: Deployment | None = Field(default=None, description="Release an artifact, or the commit, on a group of hosts.")
     uses: Name | None = Field(default=None, description="Another provider, such as `ecs`; its options stand in `with`.")
     use: Text | None = Field(default=None, description="A reusable action of this commit: `.pipeline/actions/<name>.yaml`.")
     options: Options = Field(default={}, alias="with", description="Options of `uses`, or parameters of `use`.")

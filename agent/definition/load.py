@@ -10,6 +10,7 @@ from agent.definition import expand
 from agent.definition.diagnostics import Diagnostic, ordered, render
 from agent.definition.document import Pipeline, ReusableAction
 from agent.definition.entry import entry
+from agent.definition.needed import Needed, needed
 from agent.definition.nodes import MAX_BYTES, BrokenFileError, Node, Table, decode, read
 from agent.definition.reading import Reading
 from agent.definition.rules.table import judge
@@ -28,11 +29,15 @@ _SUFFIXES = (".yaml", ".yml")
 
 
 class Loaded(NamedTuple):
-    """What was read. With diagnostics nothing of it may run; `sources` are the texts by path, for rendering them."""
+    """What was read. With diagnostics nothing of it may run; `sources` are the texts by path, for rendering them.
+
+    `needed` are other files that the commit must have; `agent.deploy.appspec.judge` looks at them.
+    """
 
     pipelines: tuple[Pipeline, ...]
     diagnostics: tuple[Diagnostic, ...]
     sources: dict[str, str]
+    needed: tuple[Needed, ...] = ()
 
     @property
     def report(self) -> str:
@@ -52,7 +57,7 @@ def load(tree: Tree) -> Loaded:
     loading = _Loading(tree)
     with _uncollected():
         pipelines = tuple(loading.pipelines())
-    return Loaded(pipelines, ordered(loading.diagnostics), loading.sources)
+    return Loaded(pipelines, ordered(loading.diagnostics), loading.sources, tuple(loading.needed))
 
 
 @contextmanager
@@ -73,6 +78,7 @@ class _Loading:
     def __init__(self, tree: Tree) -> None:
         self.diagnostics: list[Diagnostic] = []
         self.sources: dict[str, str] = {}
+        self.needed: list[Needed] = []
         self._tree = tree
 
     def pipelines(self) -> Iterator[Pipeline]:
@@ -163,6 +169,7 @@ class _Loading:
         pipeline = shape.model.model_copy(update={"name": stem})
         reading = Reading(pipeline, shape.root, shape.lost | expanded.lost, self.sources)
         self.diagnostics += islice(judge(reading), MAX_TOLD)
+        self.needed += needed(reading)
         return pipeline
 
     def _nameless(self, root: Node) -> Node:

@@ -7,9 +7,11 @@ from agent.definition.order import Spot
 
 Loc = tuple[str | int, ...]
 
-_TEXTS = frozenset({"image", "hosts", "workdir", "user", "env", "inputs", "artifacts", "cache", "reports", "deploy", "with"})
+_TEXTS = frozenset({"image", "hosts", "workdir", "user", "env", "inputs", "artifacts", "cache", "reports", "with"})
 _OF_SERVICES = frozenset({"image", "env", "command"})
 _OF_APPROVALS = frozenset({"message", "url"})
+_OF_DEPLOYMENTS = frozenset({"to", "path", "application", "shared"})
+_SCRIPTS_OF_DEPLOYMENTS = frozenset({"before", "start", "stop", "after", "switch"})
 _OF_DEFAULTS = frozenset({"image", "workdir", "user"})
 _OF_RULES = frozenset({"variable", "with"})
 _OF_COMMANDS = frozenset({"image", "env"})
@@ -67,9 +69,17 @@ def _of_action(key: str, rest: Loc, is_key: bool) -> Kind:
         return Kind.SCRIPT if part == "ready" else _if(part in _OF_SERVICES)
     if key == "approval":
         return _if(rest[:1] != () and rest[0] in _OF_APPROVALS)
+    if key == "deploy":
+        return _of_deployment(rest)
     if key == "artifacts" and "optional" in rest[1:]:
         return Kind.NOWHERE
     return _if(key in _TEXTS)
+
+
+def _of_deployment(rest: Loc) -> Kind:
+    if rest == ("health", "command") or (len(rest) == 1 and rest[0] in _SCRIPTS_OF_DEPLOYMENTS):
+        return Kind.SCRIPT
+    return _if(rest == ("health", "url") or (rest[:1] != () and rest[0] in _OF_DEPLOYMENTS))
 
 
 def _of_condition(rest: Loc, is_key: bool) -> Kind:

@@ -183,13 +183,13 @@ def _explain(model: type[BaseModel], root: Node, problem: Problem) -> Diagnostic
     if isinstance(node, Scalar) and OPENING in node.text:
         message = "nothing is looked up here: this is fixed when the push is accepted"
         return Diagnostic("GP308", node.span, message, "write the value itself", node.width)
-    code, message, hint = _wording(problem)
+    code, message, hint = wording(problem)
     name = next((part for part in reversed(loc) if isinstance(part, str) and part in place.path), "")
     prefix = f"{name}: " if name and loc[-1:] != ("[key]",) else ""
     return Diagnostic(code, node.span, prefix + message, hint, _width(node))
 
 
-def _wording(problem: Problem) -> tuple[str, str, str]:
+def wording(problem: Problem) -> tuple[str, str, str]:
     """Code, message and hint for a complaint about a value."""
     context, value = problem.get("ctx", {}), problem["input"]
     match problem["type"]:

@@ -5,10 +5,11 @@ Every mistake is told at once, with its place. Durations are seconds, paths on h
 
 import posixpath
 import re
-from collections.abc import Collection, Iterator, Mapping
-from enum import StrEnum
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
+from agent.definition.deployment import EXISTS, Exists
 from agent.definition.diagnostics import Diagnostic, ordered, render
+from agent.definition.needed import Needed
 from agent.definition.nodes import BrokenFileError, Items, Node, Scalar, Table, decode, read
 from agent.deploy.lifecycle import RESERVED, SCRIPTED
 from agent.errors import DefinitionError
@@ -25,14 +26,6 @@ _PERMISSION_KEYS = ("object", "pattern", "except", "owner", "group", "mode", "ac
 
 class AppSpecError(DefinitionError):
     """An appspec file is wrong; the message holds every mistake with its line."""
-
-
-class Exists(StrEnum):
-    """What becomes of a file that stands at a destination and was not installed by the former deployment."""
-
-    DISALLOW = "DISALLOW"
-    OVERWRITE = "OVERWRITE"
-    RETAIN = "RETAIN"
 
 
 class Install(Value, frozen=True, kw_only=True):
@@ -76,18 +69,34 @@ class AppSpec(Value, frozen=True, kw_only=True):
 
 def parse(path: str, data: bytes) -> AppSpec:
     """Read an appspec file. Raises AppSpecError with every mistake, each with file, line, column and a hint."""
+    spec, problems = _read(path, data)
+    if problems:
+        raise AppSpecError(render(problems, {path: data.decode(errors="replace")}))
+    return spec
+
+
+def judge(needed: Iterable[Needed], content: Callable[[str], bytes | None]) -> tuple[tuple[Diagnostic, ...], dict[str, str]]:
+    """What is wrong with the appspec files that a commit must have, and their texts by path; None is no such file."""
+    problems: list[Diagnostic] = []
+    sources: dict[str, str] = {}
+    for path, missing in needed:
+        data = content(path)
+        if data is None:
+            problems.append(missing)
+        elif path not in sources:
+            sources[path] = data.decode(errors="replace")
+            problems += _read(path, data)[1]
+    return tuple(problems), sources
+
+
+def _read(path: str, data: bytes) -> tuple[AppSpec, tuple[Diagnostic, ...]]:
     try:
-        text = decode(path, data)
-        root, faults = read(path, text)
+        root, faults = read(path, decode(path, data))
     except BrokenFileError as error:
-        text = data.decode(errors="replace")
-        raise _error(path, text, [error.diagnostic]) from None
+        return AppSpec(), (error.diagnostic,)
     reader = _Reader(path)
     spec = reader.whole(root)
-    problems = [*faults, *reader.problems]
-    if problems:
-        raise _error(path, text, problems)
-    return spec
+    return spec, ordered([*faults, *reader.problems])
 
 
 def check(spec: AppSpec, path: str, files: Collection[str]) -> None:
@@ -109,10 +118,6 @@ def check(spec: AppSpec, path: str, files: Collection[str]) -> None:
             problems.append(f"`pattern` and `except` have no meaning for {permission.object}, which is a single file")
     if problems:
         raise AppSpecError("\n".join(f"{path}: {problem}" for problem in problems), hint="paths are relative to the revision")
-
-
-def _error(path: str, text: str, problems: list[Diagnostic]) -> AppSpecError:
-    return AppSpecError(render(ordered(problems), {path: text}))
 
 
 class _Reader:
@@ -266,11 +271,12 @@ class _Reader:
         node = root.get("file_exists_behavior")
         if node is None:
             return None
-        try:
-            return Exists(self._text(node).upper())
-        except ValueError:
-            self._bad(node, f"file_exists_behavior {self._text(node)!r}", "DISALLOW, OVERWRITE or RETAIN")
-            return None
+        said = self._text(node).upper()
+        for known in EXISTS:
+            if said == known:
+                return known
+        self._bad(node, f"file_exists_behavior {self._text(node)!r}", f"known are {', '.join(EXISTS)}")
+        return None
 
     def _entries(self, root: Table, key: str, known: tuple[str, ...]) -> Iterator[Table]:
         for item in self._items(root.get(key), key):

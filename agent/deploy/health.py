@@ -1,35 +1,10 @@
 """How many hosts must stay healthy, and whether a deployment goes on: CodeDeploy's arithmetic (codepipeline.md 4.6)."""
 
-import re
 from enum import StrEnum
 
 from agent.errors import DefinitionError
+from agent.model.amount import Amount
 from agent.model.value import Value
-
-_AMOUNT = re.compile(r"(\d{1,6})(%?)", re.ASCII)
-
-
-class Amount(Value, frozen=True, kw_only=True):
-    """A number of hosts, or a percentage of them."""
-
-    number: int
-    percent: bool = False
-
-    def up(self, total: int) -> int:
-        """Hosts, a fraction counted as a whole one."""
-        return -(-total * self.number // 100) if self.percent else self.number
-
-    def down(self, total: int) -> int:
-        """Hosts, a fraction left out."""
-        return total * self.number // 100 if self.percent else self.number
-
-
-def amount(text: str, key: str) -> Amount:
-    """`3` or `25%`. Raises DefinitionError that names the key."""
-    found = _AMOUNT.fullmatch(text.strip())
-    if not found or (found[2] and int(found[1]) > 100):
-        raise DefinitionError(f"deploy: {key} {text!r} is no number of hosts", hint="write 3, or 25%")
-    return Amount(number=int(found[1]), percent=bool(found[2]))
 
 
 class Verdict(StrEnum):

@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterator
 from shlex import quote
 
-from agent.deploy.appspec import AppSpec, Exists, Install, Permission
+from agent.definition.deployment import Exists
+from agent.deploy.appspec import AppSpec, Install, Permission
 
 FUNCTIONS = r"""
 clean_up() { # what the last deployment installed, deepest first; a directory only if it is empty

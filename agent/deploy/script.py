@@ -6,11 +6,12 @@ names the event that begins; all other output is the scripts'. The last thing it
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
 from shlex import quote
 
+from agent.definition.deployment import Deployment, Exists, HealthCheck
 from agent.deploy import hostlib, install, lifecycle
-from agent.deploy.appspec import AppSpec, Exists, Hook
-from agent.deploy.options import Health, Options, span
+from agent.deploy.appspec import AppSpec, Hook
 from agent.model.value import Value
 
 MARK = "\x1e"
@@ -23,7 +24,7 @@ class HostPlan(Value, frozen=True, kw_only=True):
     base: str
     release: str
     deployment: str
-    options: Options
+    options: Deployment
     environment: Mapping[str, str] = {}
     label: str = ""  # for people: release #42
     commit: str = ""
@@ -34,7 +35,7 @@ class HostPlan(Value, frozen=True, kw_only=True):
 
 def script(plan: HostPlan) -> str:
     """The whole script. Exit code 0: deployed; 1: the result says what failed."""
-    body = _appspec(plan, plan.spec) if plan.spec else _slots(plan) if plan.options.slots else _plain(plan)
+    body = _appspec(plan, plan.spec) if plan.spec else _slots(plan, plan.options.slots) if plan.options.slots else _plain(plan)
     return "\n".join((*_head(plan), hostlib.LIBRARY, *body, *_tail(plan), ""))
 
 
@@ -71,11 +72,10 @@ def _plain(plan: HostPlan) -> Iterator[str]:
     yield from _step("after", options.after, '"$RELEASE"', options)
 
 
-def _slots(plan: HostPlan) -> Iterator[str]:
+def _slots(plan: HostPlan, slots: Mapping[str, int]) -> Iterator[str]:
     """Blue-green: the idle slot takes the release, and traffic only if it is well; then the other one ends."""
     options = plan.options
-    first, second = options.slots
-    yield f"slots {first} {options.slots[first]} {second} {options.slots[second]}"
+    yield " ".join(("slots", *(f"{name} {port}" for name, port in slots.items())))
     yield from _step("before", options.before, '"$RELEASE"', options)
     yield from ("event slot", 'occupy || fail "slot $SLOT cannot be prepared"')
     yield f'abandon() {{ {_quiet(options.stop, options)}; CHANGED=0; fail "$1"; }}'
@@ -89,32 +89,32 @@ def _slots(plan: HostPlan) -> Iterator[str]:
     yield from _step("switch", options.switch, '"$RELEASE"', options)
     yield from _step("after", options.after, '"$RELEASE"', options)
     if options.stop:
-        yield f'if [ -n "$OTHER" ]; then sleep {_seconds(options.drain, 0)}'
+        yield f'if [ -n "$OTHER" ]; then sleep {_seconds(options.drain)}'
         yield "SLOT=$OTHER PORT=$OTHER_PORT SOCKET=$BASE/slots/$OTHER.sock"
         yield from _step("stop", options.stop, '"$BASE/slots/$SLOT"', options, tolerant=True)
         yield "fi"
 
 
-def _quiet(text: str, options: Options) -> str:
+def _quiet(text: str, options: Deployment) -> str:
     """End what was started in vain; that it fails, too, is no news."""
-    return (
-        f'CHANGED=1; in_directory "$BASE/slots/$SLOT" {_seconds(options.script_timeout, 600)} {quote(text)} || :' if text else ":"
-    )
+    return f'CHANGED=1; in_directory "$BASE/slots/$SLOT" {_seconds(options.script_timeout)} {quote(text)} || :' if text else ":"
 
 
-def _step(name: str, text: str, where: str, options: Options, *, tolerant: bool = False, failed: str = "fail") -> Iterator[str]:
+def _step(
+    name: str, text: str, where: str, options: Deployment, *, tolerant: bool = False, failed: str = "fail"
+) -> Iterator[str]:
     """A plain script in a directory; a failure is the deployment's, unless `tolerant`."""
     if not text:
         return
     yield f"event {name}"
-    run = f"in_directory {where} {_seconds(options.script_timeout, 600)} {quote(text)}"
+    run = f"in_directory {where} {_seconds(options.script_timeout)} {quote(text)}"
     yield f"{run} || " + ('tolerate "$WHY"' if tolerant and options.ignore_stop_failure else f'{failed} "$WHY"')
 
 
-def _healthy(health: Health | None, failed: str) -> Iterator[str]:
+def _healthy(health: HealthCheck | None, failed: str) -> Iterator[str]:
     if health is None:
         return
-    limit = _seconds(health.timeout, 5)
+    limit = _seconds(health.timeout)
     yield "event health"
     if health.url:
         check = f"check_url {_expanded(health.url)} {limit}"
@@ -122,7 +122,7 @@ def _healthy(health: Health | None, failed: str) -> Iterator[str]:
         check = f"check_port {health.port}"
     else:
         check = f"check_command {limit} {quote(health.command)}"
-    yield f'retry {health.retries} {_seconds(health.interval, 2)} {check} || {failed} "health check failed: $WHY"'
+    yield f'retry {health.retries} {_seconds(health.interval)} {check} || {failed} "health check failed: $WHY"'
 
 
 def _expanded(url: str) -> str:
@@ -130,7 +130,7 @@ def _expanded(url: str) -> str:
     return quote(url).replace("{port}", "'\"$PORT\"'").replace("{slot}", "'\"$SLOT\"'") if "{" in url else quote(url)
 
 
-def health_script(options: Options, environment: Mapping[str, str], base: str) -> str:
+def health_script(options: Deployment, environment: Mapping[str, str], base: str) -> str:
     """Only the health check, once, for the time of watching; its last line says what is wrong."""
     health = options.health
     if health is None:
@@ -154,8 +154,8 @@ def health_script(options: Options, environment: Mapping[str, str], base: str) -
     )
 
 
-def _ports(options: Options) -> Iterator[str]:
-    return (f"{name}) PORT={port};;" for name, port in options.slots.items())
+def _ports(options: Deployment) -> Iterator[str]:
+    return (f"{name}) PORT={port};;" for name, port in (options.slots or {}).items())
 
 
 def _appspec(plan: HostPlan, spec: AppSpec) -> Iterator[str]:
@@ -173,7 +173,7 @@ def _appspec(plan: HostPlan, spec: AppSpec) -> Iterator[str]:
 
 def _exists(plan: HostPlan, spec: AppSpec) -> Exists:
     """The file wins over the option (codepipeline.md 4.1)."""
-    return spec.exists or plan.options.file_exists_behavior or Exists.DISALLOW
+    return spec.exists or plan.options.file_exists_behavior or "DISALLOW"
 
 
 def _event(event: lifecycle.Event, hooks: Iterable[Hook], directory: str) -> Iterator[str]:
@@ -184,5 +184,5 @@ def _event(event: lifecycle.Event, hooks: Iterable[Hook], directory: str) -> Ite
         yield f"hook {' '.join(map(quote, words))} || {failed}"
 
 
-def _seconds(text: str, default: int) -> int:
-    return int(span(text, "a duration").total_seconds()) if text else default
+def _seconds(time: timedelta | None) -> int:
+    return int(time.total_seconds()) if time else 0

@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from enum import IntEnum
 
-from agent.deploy.health import Amount, Tolerance, amount, tolerance
+from agent.definition.deployment import Strategy
+from agent.deploy.health import Tolerance, tolerance
 from agent.errors import DefinitionError
+from agent.model.amount import Amount
 from agent.model.value import Value
 
 NONE = timedelta()
@@ -43,20 +45,22 @@ class Rollout(Value, frozen=True, kw_only=True):
 
 
 class Pace(Value, frozen=True, kw_only=True):
-    """What the pipeline says of waves; empty texts are "not said". Amounts are `3` or `25%`."""
+    """What the pipeline says of waves; None is "not said"."""
 
-    strategy: str = "rolling"
-    batch: str = ""
-    minimum: str = ""
-    canary: str = ""
+    strategy: Strategy = "rolling"
+    batch: Amount | None = None
+    minimum: Amount | None = None
+    canary: Amount | None = None
     bake: timedelta = NONE
     zones: bool = False
 
 
-ALIASES = {
-    "CodeDeployDefault.AllAtOnce": Pace(strategy="all-at-once", minimum="0"),
-    "CodeDeployDefault.HalfAtATime": Pace(strategy="half", minimum="50%"),
-    "CodeDeployDefault.OneAtATime": Pace(strategy="one-at-a-time", minimum="99%"),
+_ONE = Amount(number=1)
+_ALMOST_ALL = Amount(number=99, percent=True)
+ALIASES: dict[Strategy, Pace] = {
+    "CodeDeployDefault.AllAtOnce": Pace(strategy="all-at-once", minimum=Amount(number=0)),
+    "CodeDeployDefault.HalfAtATime": Pace(strategy="half", minimum=Amount(number=50, percent=True)),
+    "CodeDeployDefault.OneAtATime": Pace(strategy="one-at-a-time", minimum=_ALMOST_ALL),
 }
 
 
@@ -64,14 +68,11 @@ def rollout(pace: Pace, targets: Sequence[Target]) -> Rollout:
     """The waves of a strategy over these hosts.
 
     By our own names every host must succeed, unless `minimum` says how many suffice; by CodeDeploy's names its rules count,
-    which bear failures. Raises DefinitionError for an unknown strategy, or a minimum that no wave could keep.
+    which bear failures. Raises DefinitionError for a minimum that no wave could keep.
     """
     known = ALIASES.get(pace.strategy)
     if known:
         pace = Pace(strategy=known.strategy, minimum=known.minimum, bake=pace.bake, zones=pace.zones)
-    if pace.strategy not in STRATEGIES:
-        names = ", ".join((*STRATEGIES, *ALIASES))
-        raise DefinitionError(f"deploy: there is no strategy {pace.strategy!r}", hint=f"there are {names}")
     if not targets:
         raise DefinitionError("deploy: the group has no hosts")
     rule = _rule(pace, len(targets))
@@ -81,11 +82,11 @@ def rollout(pace: Pace, targets: Sequence[Target]) -> Rollout:
 
 
 def _rule(pace: Pace, total: int) -> Tolerance:
-    if not pace.minimum or total == 1:
+    if pace.minimum is None or total == 1:
         return Tolerance(total=total, minimum=0, strict=True)
-    if pace.strategy == "one-at-a-time" and pace.minimum == "99%":
+    if pace.strategy == "one-at-a-time" and pace.minimum == _ALMOST_ALL:
         return Tolerance(total=total, minimum=total - 1)  # 99 % rounded up would be all of them (codepipeline.md 4.6)
-    return tolerance(total, amount(pace.minimum, "minimum_healthy"))
+    return tolerance(total, pace.minimum)
 
 
 def _all_at_once(pace: Pace, targets: Sequence[Target], rule: Tolerance) -> Iterable[Sequence[Target]]:
@@ -104,22 +105,22 @@ def _rolling(pace: Pace, targets: Sequence[Target], rule: Tolerance) -> Iterable
     """Batches as said; else as many as the minimum allows; else a quarter at a time."""
     total = len(targets)
     allowed = rule.at_once if pace.minimum else max(1, total // 4)
-    size = _some(amount(pace.batch, "batch"), total) if pace.batch else allowed
+    size = _some(pace.batch, total) if pace.batch else allowed
     return _batches(targets, min(size, rule.at_once), pace.zones)
 
 
 def _canary(pace: Pace, targets: Sequence[Target], rule: Tolerance) -> Iterable[Sequence[Target]]:
     """The first few, then the rest: at once, or in batches where `batch` or a minimum says so."""
     total = len(targets)
-    first = min(_some(amount(pace.canary or "1", "canary"), total), total)
+    first = min(_some(pace.canary or _ONE, total), total)
     yield targets[:first]
     rest = targets[first:]
-    size = _some(amount(pace.batch, "batch"), total) if pace.batch else total
+    size = _some(pace.batch, total) if pace.batch else total
     yield from _batches(rest, min(size, rule.at_once), pace.zones)
 
 
 Maker = Callable[[Pace, Sequence[Target], Tolerance], Iterable[Sequence[Target]]]
-STRATEGIES: dict[str, Maker] = {
+STRATEGIES: dict[Strategy, Maker] = {
     "all-at-once": _all_at_once,
     "one-at-a-time": _one_at_a_time,
     "half": _half,

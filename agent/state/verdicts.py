@@ -8,7 +8,7 @@ KEPT = 5000  # verdicts; the oldest are forgotten first
 
 
 class Verdict(NamedTuple):
-    """`ok`: `body` is JSON of the entries; else `body` is the text that the pusher reads."""
+    """`ok`: `body` is JSON of what the judge keeps; else `body` is the text that the pusher reads."""
 
     ok: bool
     body: str

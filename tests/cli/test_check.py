@@ -115,3 +115,16 @@ def test_outside_of_a_repository(check, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert check()[0] == 2
+
+
+DEPLOY = "stages:\n  - name: production\n    actions:\n      - {name: web, deploy: {to: web, appspec: appspec.yml}}\n"
+
+
+def test_the_appspec_of_a_deployment_is_judged_too(repo, check):
+    repo.write({".pipeline/release.yaml": DEPLOY})
+    code, out, _ = check()
+    assert code == 1
+    assert out.startswith(".pipeline/release.yaml:4:48: GP807 the commit has no file appspec.yml\n")
+    repo.commit({"appspec.yml": "version: 0.0\nos: linux\nhooks:\n  AfterInstal: []\n"})
+    code, out, _ = check("HEAD")
+    assert out.startswith("appspec.yml:4:3: GP850 unknown lifecycle event AfterInstal\n    4 |   AfterInstal: []\n")

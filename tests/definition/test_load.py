@@ -40,7 +40,8 @@ def test_a_case_is_called_after_its_code(case):
 
 def test_every_code_has_a_case():
     of_trees = {"GP001", "GP004"}  # below: links, submodules and sizes are no matter of YAML
-    assert {code for case in BROKEN for code in codes(load(tree(case)))} == set(CODES) - of_trees
+    of_commits = {"GP807", "GP850"}  # agent.worker.judge, agent.deploy.appspec
+    assert {code for case in BROKEN for code in codes(load(tree(case)))} == set(CODES) - of_trees - of_commits
 
 
 def test_all_mistakes_are_told_at_once():
@@ -53,11 +54,11 @@ def test_all_mistakes_are_told_at_once():
 
 
 def test_nothing_there():
-    assert load(MemoryTree({"README.md": b""})) == ((), (), {})
+    assert load(MemoryTree({"README.md": b""})) == ((), (), {}, ())
 
 
 def test_an_empty_directory():
-    assert load(MemoryTree({".pipeline/README.md": b""})) == ((), (), {})
+    assert load(MemoryTree({".pipeline/README.md": b""})) == ((), (), {}, ())
 
 
 def test_the_name_is_the_stem():
@@ -134,3 +135,20 @@ def test_what_is_written_is_what_is_read():
 
 def test_the_schema_line_of_editors_is_a_comment():
     assert read(b"# yaml-language-server: $schema=pipeline.schema.json\n" + SMALL).diagnostics == ()
+
+
+def test_what_the_commit_must_have_besides():
+    text = """\
+stages:
+  - name: build
+    actions: [{name: make, image: x, run: make, artifacts: {dist: [x]}}]
+  - name: production
+    actions:
+      - {name: commit, deploy: {to: web, appspec: deploy/appspec.yml}}
+      - {name: artifact, inputs: [dist], deploy: {to: web, appspec: appspec.yml}}
+"""
+    loaded = read(text)
+    assert loaded.diagnostics == ()
+    assert [(one.path, one.missing.code, one.missing.span[1:]) for one in loaded.needed] == [
+        ("deploy/appspec.yml", "GP807", (6, 51))
+    ]

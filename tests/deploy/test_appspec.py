@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.deploy.appspec import AppSpecError, Exists, Hook, Install, Permission, parse
+from agent.deploy.appspec import AppSpecError, Hook, Install, Permission, parse
 
 CASES = Path(__file__).parents[1] / "cases" / "appspec"
 
@@ -36,7 +36,7 @@ def test_everything_at_once():
         Install(source="", destination="/srv/site"),
         Install(source="conf/app.conf", destination="/srv/etc"),
     )
-    assert spec.exists is Exists.OVERWRITE
+    assert spec.exists == "OVERWRITE"
     assert spec.permissions == (
         Permission(
             object="/srv/site",

@@ -2,8 +2,9 @@
 
 import pytest
 
-from agent.deploy.health import Amount, Tolerance, Verdict, amount, judge, tolerance
+from agent.deploy.health import Tolerance, Verdict, judge, tolerance
 from agent.errors import DefinitionError
+from agent.model.amount import amount
 
 
 @pytest.mark.parametrize(
@@ -11,19 +12,13 @@ from agent.errors import DefinitionError
     [(10, "9", 1), (10, "8", 2), (10, "0", 10), (10, "90%", 1), (9, "50%", 4), (10, "50%", 5), (3, "34%", 1), (4, "0%", 4)],
 )
 def test_as_many_at_once_as_may_be_unhealthy(total, minimum, at_once):
-    assert tolerance(total, amount(minimum, "minimum_healthy")).at_once == at_once
+    assert tolerance(total, amount(minimum)).at_once == at_once
 
 
 @pytest.mark.parametrize(("total", "minimum"), [(10, "95%"), (10, "10"), (1, "1"), (3, "67%")])
 def test_a_minimum_that_leaves_no_host_is_refused_at_once(total, minimum):
     with pytest.raises(DefinitionError, match="so none may be deployed to"):
-        tolerance(total, amount(minimum, "minimum_healthy"))
-
-
-@pytest.mark.parametrize("text", ["", "x", "101%", "-1", "1.5", "%"])
-def test_what_is_no_amount_names_its_key(text):
-    with pytest.raises(DefinitionError, match="minimum_healthy"):
-        amount(text, "minimum_healthy")
+        tolerance(total, amount(minimum))
 
 
 @pytest.mark.parametrize(
@@ -59,7 +54,3 @@ def test_the_verdict_follows_from_the_results(total, minimum, succeeded, failed,
 )
 def test_strict_means_every_host(succeeded, failed, verdict):
     assert judge(Tolerance(total=4, minimum=0, strict=True), succeeded, failed) is verdict
-
-
-def test_percentages_round_as_told():
-    assert (Amount(number=50, percent=True).up(9), Amount(number=50, percent=True).down(9)) == (5, 4)

@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.definition.deployment import STRATEGIES as NAMES
 from agent.deploy.health import Tolerance
 from agent.deploy.waves import ALIASES, STRATEGIES, Pace, Standing, Target, rollout
 from agent.errors import DefinitionError
+from agent.model.amount import amount
 
 
 def fleet(count, **fields):
@@ -27,13 +29,13 @@ def shape(found):
         (Pace(strategy="half"), 9, [4, 4, 1]),
         (Pace(strategy="half"), 1, [1]),
         (Pace(strategy="rolling"), 8, [2, 2, 2, 2]),
-        (Pace(strategy="rolling", batch="3"), 8, [3, 3, 2]),
-        (Pace(strategy="rolling", batch="25%"), 10, [3, 3, 3, 1]),
-        (Pace(strategy="rolling", minimum="8"), 10, [2, 2, 2, 2, 2]),
-        (Pace(strategy="rolling", batch="5", minimum="8"), 10, [2, 2, 2, 2, 2]),
+        (Pace(strategy="rolling", batch=amount("3")), 8, [3, 3, 2]),
+        (Pace(strategy="rolling", batch=amount("25%")), 10, [3, 3, 3, 1]),
+        (Pace(strategy="rolling", minimum=amount("8")), 10, [2, 2, 2, 2, 2]),
+        (Pace(strategy="rolling", batch=amount("5"), minimum=amount("8")), 10, [2, 2, 2, 2, 2]),
         (Pace(strategy="canary"), 5, [1, 4]),
-        (Pace(strategy="canary", canary="10%", batch="4"), 10, [1, 4, 4, 1]),
-        (Pace(strategy="canary", canary="7"), 3, [3]),
+        (Pace(strategy="canary", canary=amount("10%"), batch=amount("4")), 10, [1, 4, 4, 1]),
+        (Pace(strategy="canary", canary=amount("7")), 3, [3]),
         (Pace(strategy="CodeDeployDefault.HalfAtATime"), 9, [4, 4, 1]),
         (Pace(strategy="CodeDeployDefault.OneAtATime"), 10, [1] * 10),
         (Pace(strategy="CodeDeployDefault.AllAtOnce"), 4, [4]),
@@ -56,7 +58,7 @@ def test_unhealthy_hosts_come_first_and_current_ones_last():
 
 def test_zone_by_zone():
     targets = [Target(name=f"{zone}{number}", zone=zone) for number in (1, 2, 3) for zone in ("b", "a")]
-    found = rollout(Pace(strategy="rolling", batch="2", zones=True), targets)
+    found = rollout(Pace(strategy="rolling", batch=amount("2"), zones=True), targets)
     assert [wave.hosts for wave in found.waves] == [("a1", "a2"), ("a3",), ("b1", "b2"), ("b3",)]
 
 
@@ -78,16 +80,20 @@ def test_codedeploys_names_bear_failures_and_ours_do_not(strategy, rule):
     assert rollout(Pace(strategy=strategy), fleet(4)).rule == rule
 
 
-def test_an_unknown_strategy_names_the_known_ones():
-    with pytest.raises(DefinitionError, match=r"no strategy 'rollin'(?s:.*)rolling"):
-        rollout(Pace(strategy="rollin"), fleet(2))
+def test_every_strategy_of_the_language_is_a_plan():
+    assert set(STRATEGIES) | set(ALIASES) == set(NAMES)
+
+
+def test_a_minimum_that_leaves_no_host_is_refused():
+    with pytest.raises(DefinitionError, match="2 of 2 hosts have to stay healthy"):
+        rollout(Pace(minimum=amount("2")), fleet(2))
 
 
 @given(
     strategy=st.sampled_from([*STRATEGIES, *ALIASES]),
     count=st.integers(1, 60),
-    batch=st.sampled_from(["", "1", "7", "30%"]),
-    minimum=st.sampled_from(["", "0", "20%", "50%"]),
+    batch=st.sampled_from([None, amount("1"), amount("7"), amount("30%")]),
+    minimum=st.sampled_from([None, amount("0"), amount("20%"), amount("50%")]),
     zones=st.booleans(),
     data=st.data(),
 )

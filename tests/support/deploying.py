@@ -1,5 +1,6 @@
 """Deployments on a farm of sshd processes: a real repository, attempts of a `deploy` action, and the Context around them."""
 
+import secrets
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -39,6 +40,7 @@ class Fleet(Bench):
         self.git = Git(self.tree / ".git", clean_environment({"PATH": "/usr/bin:/bin"}))
         self._groups: Groups | None = None
         self._count = 0
+        self._run = secrets.token_hex(8)  # all farms share the machine's processes, which are found by the id of their attempt
 
     def executor(self, name):
         if self._groups is None:
@@ -76,7 +78,7 @@ class Fleet(Bench):
         action = PlannedAction(name=ActionName("web"), work=work)
         stage = PlannedStage(name=StageName("production"), actions=(action,))
         execution = Execution(
-            id=ExecutionId(f"{self._count:026d}"),
+            id=ExecutionId(f"{self._run}{self._count:010d}"),
             pipeline=PipelineName("release"),
             number=self._count,
             commit=Oid(commit),

@@ -74,3 +74,34 @@ def test_the_version_follows_the_code():
 
 def test_a_broken_tree_starts_nothing():
     assert entries(Verdict(False, "words")) == ()
+
+
+DEPLOY = "stages:\n  - name: production\n    actions:\n      - {name: web, deploy: {to: web, appspec: appspec.yml}}\n"
+
+
+def test_a_commit_without_its_appspec_is_refused_and_so_is_a_wrong_one(repo, database):
+    repo.commit_and_push({".pipeline/release.yaml": DEPLOY})
+    without = update(repo)
+    said = judge(repo.server, database, [without])
+    assert ".pipeline/release.yaml:4:48: GP807 the commit has no file appspec.yml" in said
+    repo.commit_and_push({"appspec.yml": "version: 0.0\nos: linux\nhooks:\n  AfterInstal: []\n"})
+    wrong = update(repo, "refs/heads/wrong")
+    said = judge(repo.server, database, [without, wrong, wrong._replace(ref="refs/heads/too")])
+    assert "of main are wrong" in said
+    assert "of wrong, too are wrong:\nappspec.yml:4:3: GP850 unknown lifecycle event AfterInstal" in said
+    repo.commit_and_push({"appspec.yml": "version: 0.0\nos: linux\n"})
+    assert judge(repo.server, database, [update(repo)]) == ""
+    assert judge(repo.server, None, [update(repo)]) == ""
+
+
+def test_an_appspec_is_read_once(repo, database):
+    repo.commit_and_push({".pipeline/release.yaml": DEPLOY, "appspec.yml": "version: 0.0\nos: linux\n"})
+    assert judge(repo.server, database, [update(repo)]) == ""
+    oid = repo.git("rev-parse", "HEAD:appspec.yml")
+    database.write("UPDATE verdicts SET ok = 0, body = 'from the cache' WHERE key LIKE ?", (f"{oid}%",))
+    assert "from the cache" in judge(repo.server, database, [update(repo)])
+
+
+def test_a_huge_appspec_is_not_read(repo, database):
+    repo.commit_and_push({".pipeline/release.yaml": DEPLOY, "appspec.yml": "#" * (1 << 21)})
+    assert "appspec.yml: the file has 2,097,152 bytes" in judge(repo.server, database, [update(repo)])

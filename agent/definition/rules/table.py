@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 from agent.definition.diagnostics import Diagnostic
 from agent.definition.reading import Reading
-from agent.definition.rules import artifacts, conditions, limits, names, needs, references, triggers, variables, work
+from agent.definition.rules import artifacts, conditions, deployments, limits, names, needs, references, triggers, variables, work
 
 Rule = Callable[[Reading], Iterator[Diagnostic]]
 
@@ -24,6 +24,8 @@ RULES: tuple[Rule, ...] = (
     work.places,
     work.nowhere,
     work.empty_scripts,
+    deployments.one_check,
+    deployments.together,
     references.lookups,
     references.namespaces,
     variables.defaults,
