@@ -176,8 +176,7 @@ def test_blue_green_takes_the_idle_slot_and_switches_only_to_a_healthy_one(fleet
     assert (fleet.current() / "version").read_text() == "two"
 
 
-def test_an_unknown_option_is_refused_with_the_known_ones(fleet):
-    failed = fleet.deploy(fleet.commit({"a": "b"}), helth={"port": "80"})
-    assert failed.status is Status.FAILED
-    assert "helth" in failed.message
-    assert "health" in failed.message
+def test_a_value_that_was_looked_up_is_judged_once_more(fleet):
+    failed = fleet.deploy(fleet.commit({"a": "b"}), path="srv/")
+    assert (failed.status, failed.reason) == (Status.FAILED, Reason.VARIABLE)
+    assert failed.message == "deploy: path: 'srv/' is not an absolute path of a directory"

@@ -115,7 +115,9 @@ def test_who_approves(approval, groups):
 
 
 def test_deploys_keep_the_options_of_their_strategy():
-    work = planned(action("web", deploy={"to": "web", "strategy": "canary", "health": {"url": "http://u"}}), defaults={"retries": "3"})
+    work = planned(
+        action("web", deploy={"to": "web", "strategy": "canary", "health": {"url": "http://u"}}), defaults={"retries": "3"}
+    )
     assert work.work == model.Deploy(to="web", strategy="canary", options={"health": {"url": "http://u"}})
     assert work.retries.count == 0
 
