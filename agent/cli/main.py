@@ -32,6 +32,7 @@ VERBS = {
     "override": "let a stage pass a failed condition",
     "policy": "say what the operator's configuration allows a ref and a person",
     "reject": "say no to an approval, by a signed tag",
+    "report": "write executions and their history as one HTML file",
     "resume": "go on with what a killed worker left",
     "retry": "run a failed stage again",
     "rollback": "run a stage again as a former execution ran it",

@@ -18,6 +18,7 @@ class DrawnAction(NamedTuple):
     needs: tuple[str, ...] = ()
     duration: timedelta | None = None
     is_critical: bool = False
+    status: str = ""
 
 
 class DrawnStage(NamedTuple):
@@ -37,8 +38,13 @@ class Picture(NamedTuple):
     stages: tuple[DrawnStage, ...]
 
 
-def picture(pipeline: Pipeline, durations: Mapping[tuple[str, str], timedelta] | None = None) -> Picture:
-    """The picture of a pipeline. With `durations` by stage and action (from a run) also times and the critical path."""
+def picture(
+    pipeline: Pipeline,
+    durations: Mapping[tuple[str, str], timedelta] | None = None,
+    statuses: Mapping[tuple[str, str], str] | None = None,
+) -> Picture:
+    """The picture of a pipeline. With `durations` and `statuses` by stage and action (from a run) also times, the critical
+    path, and how each ended."""
     graph = build(pipeline)
     took = {Node(*place): duration for place, duration in (durations or {}).items() if Node(*place) in graph}
     critical = frozenset(query.critical_path(graph, took)) if took else frozenset()
@@ -49,13 +55,20 @@ def picture(pipeline: Pipeline, durations: Mapping[tuple[str, str], timedelta] |
         needs = query.stage_needs(graph, name)
         layers[name] = 1 + max((layers[need] for need in needs), default=-1)
         drawn.append(
-            DrawnStage(name, layers[name], needs, _actions(graph, pipeline, name, took, critical), _notes(written[name]))
+            DrawnStage(
+                name, layers[name], needs, _actions(graph, pipeline, name, took, critical, statuses or {}), _notes(written[name])
+            )
         )
     return Picture(pipeline.name, tuple(drawn))
 
 
 def _actions(
-    graph: Graph, pipeline: Pipeline, stage: str, took: Mapping[Node, timedelta], critical: frozenset[Node]
+    graph: Graph,
+    pipeline: Pipeline,
+    stage: str,
+    took: Mapping[Node, timedelta],
+    critical: frozenset[Node],
+    statuses: Mapping[tuple[str, str], str],
 ) -> tuple[DrawnAction, ...]:
     levels: dict[Node, int] = {}
     for node in query.order_of(graph, stage):
@@ -68,6 +81,7 @@ def _actions(
             tuple(need.action for need in query.needs(graph, node)),
             took.get(node),
             node in critical,
+            statuses.get((node.stage, node.action), ""),
         )
         for node in query.actions(graph, stage)
     )

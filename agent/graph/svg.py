@@ -11,9 +11,13 @@ from agent.graph.picture import DrawnAction, DrawnStage, Picture
 LETTER = 7.3  # width of a character of 12px monospace
 ROW, GAP, MARGIN, HEAD = 30, 12, 16, 28  # heights and distances, px
 BETWEEN_LEVELS, BETWEEN_LAYERS = 34, 48
-STYLE = (
-    "text{font:12px ui-monospace,monospace;fill:#1f2328}.t{font-weight:bold}.s{fill:#f6f8fa;stroke:#8c959f}"
-    ".a{fill:#fff;stroke:#57606a}.c{stroke:#c62828;stroke-width:2.5}.e{fill:none;stroke:#57606a;marker-end:url(#tip)}"
+STYLE = (  # the colours are those of the page that it stands in, if that has any
+    "text{font:12px ui-monospace,monospace;fill:var(--ink,#1f2328)}.t{font-weight:bold}"
+    ".p{fill:var(--paper,#fff)}.s{fill:var(--panel,#f6f8fa);stroke:var(--line,#8c959f)}"
+    ".a{fill:var(--paper,#fff);stroke:var(--faint,#57606a)}.c{stroke-width:3}"
+    ".a.Succeeded{stroke:var(--good,#116329)}.a.Failed,.a.Abandoned{stroke:var(--bad,#a40e26);stroke-dasharray:5 3}"
+    ".a.Waiting{stroke:var(--wait,#7d4e00)}.e{fill:none;stroke:var(--faint,#57606a);marker-end:url(#tip)}"
+    "#tip path{fill:var(--faint,#57606a)}"
 )
 TIP = (
     '<marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
@@ -50,7 +54,7 @@ def svg(picture: Picture) -> str:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {size}>',
         f"<title>{escape(picture.title)}</title><style>{STYLE}</style><defs>{TIP}</defs>",
-        '<rect width="100%" height="100%" fill="#fff"/>',
+        '<rect class="p" width="100%" height="100%"/>',
         f'<text class="t" x="{MARGIN}" y="{MARGIN + 10}">{escape(picture.title)}</text>',
     ]
     for item in placed.values():
@@ -104,7 +108,9 @@ def _stage(item: Placed) -> Iterator[str]:
 
 def _action(action: DrawnAction, box: Box) -> str:
     words = f'<text x="{box.x + GAP:.1f}" y="{box.y + 19:.1f}">{escape(label(action))}</text>'
-    return f"<g><title>{escape(printable(action.does))}</title>{_rectangle(box, 'a c' if action.is_critical else 'a')}{words}</g>"
+    style = " ".join(filter(None, ("a", "c" if action.is_critical else "", action.status.replace(" ", "-"))))
+    told = "; ".join(filter(None, (printable(action.does), action.status)))
+    return f"<g><title>{escape(told)}</title>{_rectangle(box, style)}{words}</g>"
 
 
 def _rectangle(box: Box, style: str) -> str:
