@@ -208,6 +208,14 @@ def parse(layers: Mapping[str, bytes]) -> Config:
         raise ConfigError("\n".join(_explain(error, " over ".join(reversed(list(layers)))))) from error
 
 
+def restore(body: str) -> Config:
+    """A configuration from its JSON form (`Config.model_dump`). Raises ConfigError for one of another version of the agent."""
+    try:
+        return Config.model_validate_json(body)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(error, "state.db"))) from error
+
+
 def _merge(into: dict[str, Any], layer: Mapping[str, Any]) -> None:
     for key, value in layer.items():
         if isinstance(value, dict) and isinstance(into.get(key), dict):

@@ -131,7 +131,7 @@ class Desk:
     def ask(self, demand: Demand, asker: Asker) -> int:
         """Ask the worker, started if need be, and wait for its yes; returns the id of the request.
 
-        Raises RefusedError with the worker's reason, ConfigError if no worker could run, EnvironmentFault if none answers.
+        Raises RefusedError with the worker's reason, ConfigError if nothing could start, EnvironmentFault if none answers.
         """
         self.require_worker()
         wish = Wish(demand=demand, by=asker.name, reason=asker.reason)
@@ -144,7 +144,7 @@ class Desk:
         return request
 
     def require_worker(self) -> None:
-        """Raises ConfigError if nobody works and the configuration would let nobody work."""
+        """Raises ConfigError if nobody works and the configuration would let nothing new start."""
         if not wake.is_heard(str(self.home)):
             from agent.worker.places import Directories
             from agent.worker.wiring import load_config  # everything a worker is made of

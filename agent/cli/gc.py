@@ -20,6 +20,7 @@ from agent.model.execution import Execution
 from agent.model.outcome import Status
 from agent.state.database import open_database
 from agent.state.journal import Journal
+from agent.state.policies import Policies
 from agent.state.queue import ACTIVE, Queue, Row
 from agent.workspaces.mounts import mounted
 from agent.workspaces.trees import remove_tree
@@ -64,7 +65,9 @@ def collect_garbage(directory: Path, rules: Retention, now: datetime, *, dry_run
         rows = {row.id: row for row in _all(queue)}
         journal = Journal(database)
         holdings = tuple(_holding(row, journal) for row in rows.values())
-        yield _executions(directory, queue, rows, retention.executions(holdings, rules.executions, now), now, dry_run)
+        yield _executions(
+            directory, queue, Policies(database), rows, retention.executions(holdings, rules.executions, now), now, dry_run
+        )
         yield _artifacts(LocalStore(directory / "artifacts"), holdings, rules, now, dry_run)
         caches = CacheStore(directory / "cache", lambda: now).prune(rules.caches, rules.cache_size, dry_run=dry_run)
         names = tuple(f"{one.path.relative_to(directory)}, last used {one.used_at:%Y-%m-%d}" for one in caches)
@@ -73,7 +76,9 @@ def collect_garbage(directory: Path, rules: Retention, now: datetime, *, dry_run
         database.close()
 
 
-def _executions(directory: Path, queue: Queue, rows: dict[str, Row], old: tuple[str, ...], now: datetime, dry_run: bool) -> Freed:
+def _executions(
+    directory: Path, queue: Queue, policies: Policies, rows: dict[str, Row], old: tuple[str, ...], now: datetime, dry_run: bool
+) -> Freed:
     """Those the rules let go whose results stand in the notes, and directories that belong to no execution any more."""
     published = [name for name in old if rows[name].published_seq >= rows[name].last_seq]
     names, size = [], 0
@@ -87,6 +92,8 @@ def _executions(directory: Path, queue: Queue, rows: dict[str, Row], old: tuple[
         if not dry_run:
             _delete(place)
             queue.remove(name)
+    if not dry_run:
+        policies.forget()
     return Freed("executions", tuple(names), size)
 
 

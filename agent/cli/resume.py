@@ -10,6 +10,7 @@ import click
 
 from agent.cli import asking, console
 from agent.cli.asking import Desk
+from agent.errors import ConfigError
 from agent.results import summary
 from agent.state.queue import Row
 from agent.worker import wake
@@ -34,7 +35,8 @@ def command(repository: str | None, follows: bool) -> None:
         active = desk.queue.active()
         for line in _in_flight(active):
             click.echo(line)
-        desk.require_worker()
+        for line in _broken(desk):
+            click.echo(line)
         waiting = [_followed(desk.home, row) for row in active]
         started = desk.wake()
         _require_life(desk, started)
@@ -58,6 +60,14 @@ def _in_flight(active: tuple[Row, ...]) -> Iterator[str]:
     rows = [(asking.label(row), row.status, summary.place(row.ref), row.commit[:8]) for row in active]
     yield "in flight:"
     yield from (f"  {'  '.join(cells)}" for cells in console.table(rows))
+
+
+def _broken(desk: Desk) -> Iterator[str]:
+    """What is in flight goes on all the same."""
+    try:
+        desk.require_worker()
+    except ConfigError as error:
+        yield f"nothing new starts: {error}"
 
 
 def _require_life(desk: Desk, worker: int) -> None:

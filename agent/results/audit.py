@@ -9,14 +9,14 @@ from agent.trust import evidence
 
 
 class Standing(NamedTuple):
-    """What is in force now: the digest of the configuration, and the list of signers (`trust.evidence.encode`)."""
+    """What is in force: the digest of the configuration that an execution runs under, its list of signers, and that of now.
+
+    Lists of signers are as `trust.evidence.encode` makes them.
+    """
 
     policy: str
     signers: bytes
-
-    @property
-    def digest(self) -> str:
-        return evidence.digest(self.signers)
+    signers_now: bytes
 
 
 def of(former: Record | None, state: ExecutionState, standing: Standing) -> Audit:
@@ -29,10 +29,11 @@ def of(former: Record | None, state: ExecutionState, standing: Standing) -> Audi
         for answer in action.answers
         if answer.tag
     }
+    now = evidence.digest(standing.signers_now)
     return Audit(
-        policy=former.policy if former and former.policy else standing.policy,
-        signers=former.signers if former and former.signers else standing.digest,
-        answers={tag: known.get(tag) or standing.digest for tag in sorted(given)},
+        policy=standing.policy,
+        signers=former.signers if former and former.signers else evidence.digest(standing.signers),
+        answers={tag: known.get(tag) or now for tag in sorted(given)},
     )
 
 

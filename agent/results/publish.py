@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -10,7 +11,7 @@ import msgspec
 from agent.errors import EnvironmentFault
 from agent.execution.state import ExecutionState
 from agent.model.execution import Execution
-from agent.model.ids import NOTES, PROVENANCE, SIGNERS, attempt_id
+from agent.model.ids import NOTES, PROVENANCE, SIGNERS, ExecutionId, attempt_id
 from agent.model.outcome import Outcome
 from agent.model.plan import Plan
 from agent.model.value import Value
@@ -50,14 +51,14 @@ class Publisher:
     def __init__(
         self,
         notes: Notes,
-        cap: int,
+        cap: Callable[[ExecutionId], int],
         clock: Callable[[], float],
         chain: Chain | None = None,
-        standing: Callable[[], Standing] | None = None,
+        standing: Callable[[ExecutionId], Standing] | None = None,
     ) -> None:
         """`cap`: bytes of one action's log in the note (config.Logs.note); `clock` counts seconds.
 
-        With a `chain` records are signed; `standing` tells what of the operator's configuration they name.
+        With a `chain` records are signed; `standing` tells what of the operator's configuration that of an execution names.
         """
         self._notes = notes
         self._cap = cap
@@ -137,13 +138,14 @@ class Publisher:
         """What the record names of the configuration; the list of signers is published before it."""
         if self._standing is None:
             return None
-        standing = self._standing()
+        standing = self._standing(execution.id)
         found = audit.of(former, state, standing)
-        name = standing.digest
-        if name in audit.names(found) - self._listed:
-            key = name[: len(execution.commit)]
-            self._notes.edit(SIGNERS, {key: lambda _: standing.signers}, f"Signers {name}\n", now)
-            self._listed.add(name)
+        for signers in (standing.signers, standing.signers_now):
+            name = evidence.digest(signers)
+            if name in audit.names(found) - self._listed:
+                key = name[: len(execution.commit)]
+                self._notes.edit(SIGNERS, {key: partial(_instead, signers)}, f"Signers {name}\n", now)
+                self._listed.add(name)
         return found
 
     def _render(self, commit: str) -> bytes:
@@ -154,13 +156,17 @@ class Publisher:
         return {"publish": round(spent, 3)} if spent is not None else (former.timings if former else {})
 
     def _read(self, made: record.Record, plan: Plan, one: Ended) -> tuple[lognote.Section, record.LogRecord]:
-        cap = min(self._cap, TOTAL // max(1, sum(len(stage.actions) for stage in plan.stages)))
+        cap = min(self._cap(made.id), TOTAL // max(1, sum(len(stage.actions) for stage in plan.stages)))
         where = f"the whole log is on the server, until gc: pipeline/executions/{made.id}/logs/{one.log.name}"
         body, cut = lognote.shorten(one.log, cap, where)
         measured = lognote.measure(one.log, one.outcome.log_lines or body.count(b"\n"))
         section = lognote.section(made, one.stage, one.action, one.attempt, one.outcome.status.value, body)
         digest = evidence.digest(section.body) if section.body else ""
         return section, msgspec.structs.replace(measured, cut=cut, digest=digest)
+
+
+def _instead(content: bytes, _: bytes | None) -> bytes:
+    return content
 
 
 def _ended(execution: Execution, plan: Plan, state: ExecutionState, logs: Path) -> Iterator[Ended]:

@@ -124,9 +124,10 @@ class Queue:
                 (status, started_at, status in ACTIVE, ended_at, execution),
             )
 
-    def set_plan(self, execution: str, plan: bytes) -> None:
+    def set_plan(self, execution: str, plan: bytes, policy: str = "") -> None:
+        """Fix what an execution does, and the digest of the configuration that it does it under (state/policies.py)."""
         with self._database.transaction():
-            self._database.write("UPDATE executions SET plan = ? WHERE id = ?", (plan, execution))
+            self._database.write("UPDATE executions SET plan = ?, policy = ? WHERE id = ?", (plan, policy, execution))
 
     def plan(self, execution: str) -> bytes | None:
         """The plan as `set_plan` got it, None before it was fixed."""

@@ -37,5 +37,10 @@ _FIRST = (
     "CREATE TABLE marks (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+_POLICIES = (
+    "CREATE TABLE policies (digest TEXT PRIMARY KEY, body TEXT NOT NULL)",
+    "ALTER TABLE executions ADD COLUMN policy TEXT NOT NULL DEFAULT ''",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _POLICIES)
 VERSION = len(MIGRATIONS)

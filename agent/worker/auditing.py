@@ -1,11 +1,9 @@
 """What the record needs of the worker: where the chain stands, the digest of the configuration, and whose keys count."""
 
-from hashlib import sha256
 from pathlib import Path
 
 import msgspec
 
-from agent.config import Config
 from agent.errors import EnvironmentFault
 from agent.git.notes import Notes
 from agent.results.chain import Chain, Head
@@ -31,11 +29,6 @@ def chain(key: PrivateKey, marks: Marks, notes: Notes) -> Chain:
         marks.put(_MARK, msgspec.json.encode(head).decode())
 
     return Chain(key, kept, keep, lambda: notes.history(RECORD))
-
-
-def policy_digest(config: Config) -> str:
-    """sha256 of the configuration in force; it names secrets and where they are kept, and holds none."""
-    return sha256(msgspec.json.encode(config.model_dump(mode="json"), order="sorted")).hexdigest()
 
 
 def signers(policy: Policy) -> bytes:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from agent.errors import EnvironmentFault
+from agent.errors import ConfigError, EnvironmentFault
 from agent.execution.commands import CancelAction, Command, EvaluateRule, PrepareAction, Record, StartAction, StartRollback
 from agent.execution.decide import decide, wake_at
 from agent.execution.events import ActionStarting, Event, ExecutionEnded
@@ -58,6 +58,7 @@ class Loop:
         self._prepared: set[str] = set()
         self._performed: set[str] = set()  # by this process: what it was handed it never forgets
         self._broken: set[str] = set()
+        self._held: set[str] = set()  # new ones that a broken configuration keeps from starting
         self._look_at: datetime | None = None
         self._faults = 0
         self._looked = False
@@ -85,7 +86,7 @@ class Loop:
     def is_needed(self) -> bool:
         """Whether the database holds something that this loop has not seen, which came while it was leaving."""
         parts = self._parts
-        return any(self._is_new(row.id) for row in parts.queue.open()) or parts.has_news()
+        return any(self._is_new(row.id) and row.id not in self._held for row in parts.queue.open()) or parts.has_news()
 
     def _is_new(self, execution: str) -> bool:
         return execution not in self._running and execution not in self._broken
@@ -163,8 +164,13 @@ class Loop:
         """One that cannot even be read must not hold up the others."""
         try:
             self._adopt(execution)
+            self._held.discard(execution)
         except EnvironmentFault:
             raise
+        except ConfigError as error:  # tried again whenever somebody rings
+            if execution not in self._held:
+                self._held.add(execution)
+                self._parts.hold(execution, error)
         except Exception as bug:
             self._broken.add(execution)
             self._parts.log.bug("an execution cannot be gone on with by a bug of ours", bug, execution=execution)

@@ -7,7 +7,7 @@ from functools import partial
 
 import msgspec
 
-from agent.errors import AgentError, EnvironmentFault
+from agent.errors import AgentError, ConfigError, EnvironmentFault
 from agent.execution.events import (
     ActionEnded,
     ActionStarting,
@@ -52,6 +52,7 @@ class Parts:
     journal: Journal
     passes: Passes
     planner: Planner
+    policy: Callable[[], str]  # reads the configuration; its digest
     traffic: Traffic
     rules: Rules
     rollbacks: Rollbacks
@@ -83,12 +84,16 @@ class Parts:
         return Running(known, plan, self.journal)
 
     def first_events(self, running: Running) -> Iterator[Event]:
-        """Fix the plan of a new execution; one that cannot be planned fails at once, with the reason."""
+        """Fix plan and policy of a new execution; one that cannot be planned fails at once, with the reason.
+
+        Raises ConfigError while the configuration is broken.
+        """
         now = self.clock()
         try:
+            policy = self.policy()
             running.plan = self.planner.plan(running.execution)
-            self.queue.set_plan(running.execution.id, msgspec.json.encode(running.plan))
-        except EnvironmentFault:
+            self.queue.set_plan(running.execution.id, msgspec.json.encode(running.plan), policy)
+        except (EnvironmentFault, ConfigError):
             raise
         except AgentError as error:
             yield ExecutionEnded(at=now, status=Status.FAILED, message=str(error))
@@ -99,6 +104,13 @@ class Parts:
             yield ExecutionEnded(at=now, status=Status.FAILED, message=message)
             return
         yield ExecutionStarted(at=now)
+
+    def hold(self, execution: ExecutionId, error: ConfigError) -> None:
+        """A new execution cannot start by the fault of the operator: who follows it need not stay."""
+        self.log.fault("an execution waits, as the configuration is broken", error, execution=execution)
+        feed = self.feeds(execution)
+        feed.say(f"it waits until the operator has mended the configuration: {error}")
+        feed.leave()
 
     def after(self, running: Running, events: tuple[Event, ...]) -> None:
         """Bring everything beside the journal up to date; without events: after a restart."""

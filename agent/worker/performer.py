@@ -31,9 +31,9 @@ from agent.worker.executors import Executors
 from agent.worker.feed import Feed
 from agent.worker.lookup import Lookup
 from agent.worker.machine import Places
-from agent.worker.permit import Permit
 from agent.worker.places import Directories
 from agent.worker.running import Running
+from agent.worker.terms import Terms
 from agent.worker.vault import Vault
 from agent.workspaces.base import Workspaces
 
@@ -50,24 +50,28 @@ class Tools:
     workspaces: Workspaces
     artifacts: ArtifactStore
     caches: CacheStore
-    permit: Permit
+    terms: Callable[[ExecutionId], Terms]  # what an execution runs under
     vault: Vault
     machine: Places
     lookup: Lookup
     feeds: Callable[[str], Feed]
     log: Log
     clock: Callable[[], datetime]
-    log_cap: int  # bytes of one attempt's log on disk
+
+    def executor(self, name: str, execution: ExecutionId) -> Executor:
+        """The executor of this name as the execution has it. Raises RefusedError if it has none."""
+        return self.executors.get(name, self.terms(execution).config)
 
 
 class AttemptContext:
     """The Context of one attempt (actions/base.py)."""
 
-    def __init__(self, tools: Tools, log: LogFile, stop: Event) -> None:
+    def __init__(self, tools: Tools, terms: Terms, log: LogFile, stop: Event) -> None:
         self.log: LogSink = log
         self.stop = stop
         self.now = tools.clock
         self._tools = tools
+        self._terms = terms
 
     @property
     def artifacts(self) -> ArtifactStore:
@@ -78,7 +82,7 @@ class AttemptContext:
         return self._tools.caches
 
     def executor(self, name: str) -> Executor:
-        return self._tools.executors.get(name)
+        return self._tools.executors.get(name, self._terms.config)
 
     def workspace(self, attempt: Attempt) -> Path:
         tree = self._tools.checkouts.acquire(attempt.execution.commit, attempt.execution.id)
@@ -112,10 +116,10 @@ class AttemptContext:
         return self._tools.lookup.git
 
     def permit(self, attempt: Attempt) -> None:
-        self._tools.permit.check(attempt)
+        self._terms.permit.check(attempt)
 
     def trusted(self, attempt: Attempt) -> bool:
-        return self._tools.permit.is_protected(attempt.execution.ref)
+        return self._terms.permit.is_protected(attempt.execution.ref)
 
     def layer(self, attempt: Attempt, name: str, lowers: tuple[Path, ...]) -> Path:
         return self._tools.workspaces.create(f"{attempt.id}.{name}", lowers)
@@ -191,7 +195,7 @@ class Performer:
             preparing.join()
         for runner, job in _jobs(work, attempt):
             with _logged(self._tools.log, "an ended job cannot be removed"):
-                self._tools.executors.get(runner).discard(job)
+                self._tools.executor(runner, execution.id).discard(job)
         layers = self._tools.workspaces.names() if has_layers else ()
         for name in (attempt, *(name for name in layers if name.startswith(f"{attempt}."))):
             with _logged(self._tools.log, "a workspace cannot be removed"):
@@ -221,19 +225,20 @@ class Performer:
         attempt = replace(bare, action=found.action)
         try:
             action = table.load(_kind(attempt.action.work))
-            hidden = self._secrets(attempt)
-            with self._log_file(attempt, hidden) as log:
-                outcome = action.perform(attempt, AttemptContext(self._tools, log, stop))
+            terms = self._tools.terms(attempt.execution.id)
+            hidden = self._secrets(attempt, terms)
+            with self._log_file(attempt, terms, hidden) as log:
+                outcome = action.perform(attempt, AttemptContext(self._tools, terms, log, stop))
         except Exception as error:
             return replace(self._failed(attempt, error), resolved=found.texts)
         return _without_secrets(
             replace(outcome, resolved=outcome.resolved | found.texts, log_lines=log.lines, log_bytes=log.bytes), hidden
         )
 
-    def _secrets(self, attempt: Attempt) -> Redactor:
+    def _secrets(self, attempt: Attempt, terms: Terms) -> Redactor:
         """What masks the secrets of an attempt, which lie ready for its job from now on."""
-        self._tools.permit.check(attempt)
-        return self._tools.vault.give(attempt)
+        terms.permit.check(attempt)
+        return self._tools.vault.give(attempt, terms.secrets)
 
     def _failed(self, attempt: Attempt, error: Exception) -> Outcome:
         if isinstance(error, AgentError):
@@ -250,8 +255,9 @@ class Performer:
             return
         attempt = replace(bare, action=found.action)
         try:
-            with self._log_file(attempt, self._secrets(attempt)) as log:
-                context = AttemptContext(self._tools, log, Event())
+            terms = self._tools.terms(attempt.execution.id)
+            with self._log_file(attempt, terms, self._secrets(attempt, terms)) as log:
+                context = AttemptContext(self._tools, terms, log, Event())
                 prepared = run_action.prepare(attempt, context)
                 prepared.executor.prepare(prepared.job)
         except AgentError:
@@ -259,7 +265,7 @@ class Performer:
         except Exception as error:
             self._tools.log.bug("an action could not be prepared", error, attempt=attempt.id)
 
-    def _log_file(self, attempt: Attempt, hidden: Redactor) -> LogFile:
+    def _log_file(self, attempt: Attempt, terms: Terms, hidden: Redactor) -> LogFile:
         execution = attempt.execution.id
         path = self._tools.directories.log(execution, attempt.id)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -268,7 +274,7 @@ class Performer:
         return LogFile(
             path,
             mask=hidden,
-            cap=self._tools.log_cap,
+            cap=terms.config.logs.disk,
             on_line=lambda line: feed.output(source, line),
             on_notice=lambda line: feed.say(f"{source} : {line}"),
         )

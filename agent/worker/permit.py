@@ -9,7 +9,7 @@ from agent.model.plan import Deploy, Run
 
 
 class Permit:
-    """Judges attempts by the configuration that was in force when the worker read it."""
+    """Judges attempts by the configuration that their execution runs under."""
 
     def __init__(self, config: Config) -> None:
         self._config = config

@@ -1,16 +1,21 @@
 """After a crash: remove what no execution in flight needs. What is needed is found again by the actions themselves."""
 
+from agent.config import Config
 from agent.errors import AgentError
 from agent.git.objects import remove_abandoned
 from agent.log import Log
+from agent.model.ids import ExecutionId
 from agent.worker.performer import Tools
 
 
-def sweep(tools: Tools, active: frozenset[str], log: Log) -> None:
-    """End and remove jobs, workspaces and control directories of executions that are over."""
+def sweep(tools: Tools, active: frozenset[ExecutionId], now: Config, log: Log) -> None:
+    """End and remove jobs, workspaces and control directories of executions that are over.
+
+    They are looked for wherever the executions in flight and those under the configuration of now run.
+    """
     remove_abandoned(tools.directories.repository / "objects")
     tools.checkouts.retain(active)
-    for executor in tools.executors.all():
+    for executor in tools.executors.all([now, *(tools.terms(execution).config for execution in active)]):
         try:
             for removed in executor.sweep(active):
                 log.info("removed what a former worker left", what=removed)

@@ -46,7 +46,9 @@ class Asked:
         roles: Callable[[], Roles],
         new_id: Callable[[], ExecutionId],
         journal: Journal,
+        renew: Callable[[ExecutionId], None] = lambda _: None,
     ) -> None:
+        """`renew` is called before one that is over goes on by a retry."""
         self._requests = Requests(database)
         self._queue = queue
         self._transitions = transitions
@@ -55,6 +57,7 @@ class Asked:
         self._roles = roles
         self._new_id = new_id
         self._journal = journal
+        self._renew = renew
 
     def answer(self, find: Find) -> Iterator[Judged]:
         """Judge the open requests, oldest first; journal the events of one before asking for the next.
@@ -108,7 +111,10 @@ class Asked:
                 return self._roll_back(back, wish, request)
             case Stop() | Retry() | Override() | Answer() as demand:
                 running = find(self._execution(demand.pipeline, demand.number))
-                yield running, (self._event(demand, running, wish, request),)
+                event = self._event(demand, running, wish, request)
+                if running.is_over:
+                    self._renew(running.execution.id)
+                yield running, (event,)
         return ""
 
     def _event(self, demand: OfExecution, running: Running, wish: Wish, request: Request) -> Event:

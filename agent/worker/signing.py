@@ -6,6 +6,7 @@ pre-receive imports this; the model of the whole configuration would cost every 
 import json
 import os
 
+from agent.errors import ConfigError
 from agent.state.database import Database
 from agent.state.marks import Marks
 from agent.trust import people
@@ -31,6 +32,15 @@ def policy(database: Database, home: str, system: str = SYSTEM_CONFIG) -> Policy
     found = policy_of(_parse(layers), home)
     marks.put(_MARK, f"{kept}\n{people.encode(found)}")
     return found
+
+
+def in_force(database: Database, home: str) -> Policy:
+    """As `policy`; while the configuration is broken the last one that was not, by which the last tags were judged."""
+    try:
+        return policy(database, home)
+    except ConfigError:
+        body = Marks(database).get(_MARK).partition("\n")[2]
+        return people.decode(body) if body else Policy(people=())
 
 
 def policy_of(config: "Config", home: str) -> Policy:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from agent.errors import AgentError, EnvironmentFault
+from agent.errors import AgentError, ConfigError, EnvironmentFault
 from agent.git.command import Git, clean_environment
 from agent.git.refs import all_refs
 from agent.git.tree import definition_trees
@@ -39,11 +39,19 @@ def tick(repository: Path, now: datetime, new_id: NewId, python: str, environmen
         yield from start_due(Git(str(repository), clean_environment(environment)), database, now, new_id)
         if _is_needed(database, str(home)):
             if not is_heard(str(home)):
-                load_config(Directories(repository))  # a worker could not say to anybody here that it is wrong
+                yield from _broken(repository)
             if wake_or_start(str(home), str(repository), python, environment):
                 yield "worker started"
     finally:
         database.close()
+
+
+def _broken(repository: Path) -> Iterator[str]:
+    """What a worker could not say to anybody here; it starts nothing new then, and goes on with the rest."""
+    try:
+        load_config(Directories(repository))
+    except ConfigError as error:
+        yield f"nothing new starts: {error}"
 
 
 def start_due(git: Git, database: Database, now: datetime, new_id: NewId) -> Iterator[str]:

@@ -16,16 +16,15 @@ from agent.secrets.redact import Redactor
 class Vault:
     """Directories with the secrets of attempts, on a file system in memory. Safe from several threads for different attempts."""
 
-    def __init__(self, root: Path, secrets: Secrets) -> None:
+    def __init__(self, root: Path) -> None:
         self._root = root
-        self._secrets = secrets
 
-    def give(self, attempt: Attempt) -> Redactor:
+    def give(self, attempt: Attempt, secrets: Secrets) -> Redactor:
         """Put the secrets of an attempt where its job will read them; what masks them. Again for the same attempt: the same.
 
         Raises EnvironmentFault if one cannot be had. Whether the attempt may have them was asked before.
         """
-        values = {name: self._secrets.get(name) for name in attempt.action.secrets}
+        values = {name: secrets.get(name) for name in attempt.action.secrets}
         if values:
             exports = {variable: values[name] for name, variable in attempt.action.secrets.items() if variable}
             self._write(self.directory(attempt), {**values, SECRETS_ENV: _exports(exports)})

@@ -11,7 +11,7 @@ from pathlib import Path
 from agent.artifacts.cache import CacheStore
 from agent.artifacts.local import LocalStore
 from agent.config import Config, parse
-from agent.errors import EnvironmentFault
+from agent.errors import ConfigError, EnvironmentFault
 from agent.executors.base import Executor
 from agent.git.checkout import Checkouts
 from agent.git.command import Git, clean_environment
@@ -24,12 +24,13 @@ from agent.state.database import Database, open_database
 from agent.state.journal import Journal
 from agent.state.marks import Marks
 from agent.state.passes import Passes
+from agent.state.policies import Policies
 from agent.state.pushes import CONFIRMED, Pushes
 from agent.state.queue import Queue
 from agent.state.requests import Requests
 from agent.state.transitions import Transitions
-from agent.worker import auditing, keys, signing
-from agent.worker.executors import Executors
+from agent.worker import auditing, keys, signing, terms
+from agent.worker.executors import Executors, Maker
 from agent.worker.feed import Feed
 from agent.worker.intake import PATIENCE, Intake
 from agent.worker.lookup import Lookup
@@ -38,7 +39,6 @@ from agent.worker.machine import Places
 from agent.worker.messages import Published
 from agent.worker.parts import Parts
 from agent.worker.performer import Performer, Tools
-from agent.worker.permit import Permit
 from agent.worker.places import Directories
 from agent.worker.planning import Planner
 from agent.worker.pool import Pool
@@ -48,6 +48,7 @@ from agent.worker.requests import Asked
 from agent.worker.rollbacks import Rollbacks
 from agent.worker.rules import Rules
 from agent.worker.sources import secrets_of
+from agent.worker.terms import Book
 from agent.worker.traffic import Traffic
 from agent.worker.vault import Vault, root_of
 from agent.workspaces.choose import choose
@@ -63,9 +64,13 @@ def clock() -> datetime:
 
 
 def load_config(directories: Directories) -> Config:
-    """The operator's configuration. Raises ConfigError."""
-    layers = (SYSTEM_CONFIG, directories.root / "config.toml")
-    return parse({str(path): path.read_bytes() for path in layers if path.is_file()})
+    """The operator's configuration as it is now. Raises ConfigError."""
+    return parse(terms.read(layers_of(directories)))
+
+
+def layers_of(directories: Directories) -> tuple[Path, ...]:
+    """The files of the configuration, from the weakest to the strongest."""
+    return SYSTEM_CONFIG, directories.root / "config.toml"
 
 
 def identity(database: Database) -> str:
@@ -85,11 +90,12 @@ class Worker:
     """One repository's worker: the loop with everything it needs."""
 
     def __init__(self, repository: Path, environment: Mapping[str, str]) -> None:
-        """Raises AgentError if the configuration or the state cannot be read."""
+        """Raises AgentError if the state cannot be read. A configuration that is broken lets nothing new start, and no more."""
         self._directories = directories = Directories(repository)
-        self._config = config = load_config(directories)
         self._log = Log(sys.stderr, clock)
         self._database = database = open_database(str(directories.root / "state.db"))
+        self._book = Book(layers_of(directories), Policies(database), lambda one: secrets_of(directories.root, one, environment))
+        self._config = config = self._settings()
         self._git = git = Git(str(repository), clean_environment(environment))
         self._queue, self._journal, passes = Queue(database), Journal(database), Passes(database)
         intake = Intake(git, database, clock)
@@ -107,6 +113,7 @@ class Worker:
             journal=self._journal,
             passes=passes,
             planner=planner,
+            policy=lambda: self._book.now().digest,
             traffic=Traffic(git, transitions, passes),
             rules=Rules(lookup, performer, pool, clock),
             rollbacks=rollbacks,
@@ -114,7 +121,7 @@ class Worker:
             pool=pool,
             publishing=Publishing(self._publisher(), self._published),
             intake=intake.settle,
-            requests=Asked(database, self._queue, transitions, rollbacks, clock, self._roles, new_id, self._journal).answer,
+            requests=self._requests(transitions, rollbacks).answer,
             has_news=lambda: bool(Requests(database).open() or any(push.state == CONFIRMED for push in Pushes(database).open())),
             next_look=lambda: clock() + PATIENCE if intake.has_open() else None,
             release=self._tools.checkouts.release,
@@ -127,10 +134,23 @@ class Worker:
 
     def recover(self) -> None:
         """After a worker that did not leave in peace: remove what belongs to no execution in flight, before anything starts."""
-        sweep(self._tools, frozenset(row.id for row in self._queue.open()), self._log)
+        active = frozenset(ExecutionId(row.id) for row in self._queue.open())
+        sweep(self._tools, active, self._config, self._log)
+
+    def _settings(self) -> Config:
+        """What the worker itself goes by as long as it lives: how much at once, how long to linger."""
+        try:
+            return self._book.now().config
+        except ConfigError as error:
+            self._log.fault("the configuration is broken: nothing new starts until it is mended", error)
+            return self._book.in_force().config
+
+    def _requests(self, transitions: Transitions, rollbacks: Rollbacks) -> Asked:
+        roles, renew = self._roles, self._book.renew
+        return Asked(self._database, self._queue, transitions, rollbacks, clock, roles, new_id, self._journal, renew)
 
     def _make_tools(self, environment: Mapping[str, str], lookup: Lookup, feeds: Callable[[str], Feed]) -> Tools:
-        directories, config = self._directories, self._config
+        directories = self._directories
         return Tools(
             directories=directories,
             executors=Executors(self._executors(environment)),
@@ -138,56 +158,53 @@ class Worker:
             workspaces=choose(directories.workspaces),
             artifacts=LocalStore(directories.artifacts),
             caches=CacheStore(directories.caches, clock),
-            permit=Permit(config),
-            vault=self._vault(environment),
-            machine=Places(PLACES, config.machine_concurrency),
+            terms=self._book.of,
+            vault=Vault(root_of(environment, os.getuid(), identity(self._database))),
+            machine=Places(PLACES, self._config.machine_concurrency),
             lookup=lookup,
             feeds=feeds,
             log=self._log,
             clock=clock,
-            log_cap=config.logs.disk,
         )
 
     def _roles(self) -> Mapping[str, Collection[str]]:
         """As the list of signers that the record will name has them: read anew where a byte of the configuration has changed."""
-        return signing.policy(self._database, str(self._directories.root)).roles
+        return signing.in_force(self._database, str(self._directories.root)).roles
 
-    def _vault(self, environment: Mapping[str, str]) -> Vault:
-        root = root_of(environment, os.getuid(), identity(self._database))
-        return Vault(root, secrets_of(self._directories.root, self._config, environment))
-
-    def _executors(self, environment: Mapping[str, str]) -> dict[str, Callable[[], Executor]]:
+    def _executors(self, environment: Mapping[str, str]) -> dict[str, Maker]:
         name = identity(self._database)
         passed_on = {key: environment[key] for key in _PASSED_ON if key in environment}
 
-        def docker() -> Executor:
+        def docker(config: Config) -> Executor:
             from agent.executors.docker import DockerExecutor
 
-            return DockerExecutor(name, self._config.docker, clock, cores=os.cpu_count() or 2)
+            return DockerExecutor(name, config.docker, clock, cores=os.cpu_count() or 2)
 
-        def local() -> Executor:
+        def local(_: Config) -> Executor:
             from agent.executors.local import LocalExecutor
 
             return LocalExecutor(name, passed_on, clock)
 
-        def ssh() -> Executor:
+        def ssh(config: Config) -> Executor:
             from agent.worker.inventory import fleet_of
 
-            return fleet_of(self._directories, self._config, environment, name)
+            return fleet_of(self._directories, config, environment, name)
 
-        return {"docker": docker, "local": local} | ({"ssh": ssh} if self._config.hosts else {})
+        return {
+            "docker": Maker(docker, frozenset({"docker"})),
+            "local": Maker(local),
+            "ssh": Maker(ssh, frozenset({"hosts", "secrets"}), needs="hosts"),
+        }
 
     def _publisher(self) -> Callable[[Snapshot], None]:
-        home, database = self._directories.root, self._database
-        key = keys.load(home)
+        database, key = self._database, keys.load(self._directories.root)
         notes = Notes(self._directories.repository, sign=key.sign_commit)
-        policy = auditing.policy_digest(self._config)
         publisher = Publisher(
             notes,
-            self._config.logs.note,
+            lambda execution: self._book.of(execution).config.logs.note,
             time.monotonic,
             auditing.chain(key, Marks(database), notes),
-            lambda: Standing(policy, auditing.signers(signing.policy(database, str(home)))),
+            self._standing,
         )
 
         def publish(snapshot: Snapshot) -> None:
@@ -195,6 +212,11 @@ class Worker:
             publisher.publish(snapshot.execution, snapshot.plan, snapshot.state, logs, clock())
 
         return publish
+
+    def _standing(self, execution: ExecutionId) -> Standing:
+        home, own = str(self._directories.root), self._book.of(execution)
+        signers = auditing.signers(signing.policy_of(own.config, home))
+        return Standing(own.digest, signers, auditing.signers(signing.in_force(self._database, home)))
 
     def _published(self, snapshot: Snapshot, fault: EnvironmentFault | None) -> None:
         self.loop.post(Published(execution=snapshot.execution.id, seq=snapshot.state.seq, fault=fault))

@@ -28,7 +28,7 @@ class Place(Repositories):
         logs.mkdir(exist_ok=True)
         for (of, name, attempt), text in printed.items():
             (logs / f"{attempt_id(story.execution.id, of, name, attempt)}.log").write_text(text)
-        Publisher(Notes(self.bare), 10_000, float).publish(story.execution, story.plan, story.state, logs, story.now)
+        Publisher(Notes(self.bare), lambda _: 10_000, float).publish(story.execution, story.plan, story.state, logs, story.now)
 
 
 @pytest.fixture

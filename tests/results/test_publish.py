@@ -32,7 +32,7 @@ class Server:
         git(directory, "init", "--quiet", "--bare", str(self.bare))
         self.notes = Notes(self.bare)
         seconds: Iterator[int] = count()
-        self.publisher = Publisher(self.notes, CAP, lambda: float(next(seconds)))
+        self.publisher = Publisher(self.notes, lambda _: CAP, lambda: float(next(seconds)))
 
     def logs(self, story: Story) -> Path:
         return self.directory / story.execution.id / "logs"
@@ -91,7 +91,7 @@ def test_publishing_again_writes_nothing(server: Server) -> None:
     assert before == {PEOPLE: 1, RECORD: 1, LOG: 1}
     server.publish(story.after(60))
     assert server.commits() == before
-    Publisher(server.notes, CAP, float).publish(story.execution, story.plan, story.state, server.logs(story), story.now)
+    Publisher(server.notes, lambda _: CAP, float).publish(story.execution, story.plan, story.state, server.logs(story), story.now)
     assert server.commits() == before
 
 

@@ -47,7 +47,10 @@ class Sealed(Signing, Repo):
         """As a new worker would begin."""
         self.notes = Notes(self.bare, sign=self.key.sign_commit)
         self.chain = Chain(self.key, lambda: self.heads[-1] if self.heads else None, self.heads.append, self._published)
-        self.publisher = Publisher(self.notes, 10_000, lambda: 0.0, self.chain, lambda: Standing("ab" * 32, self.signers()))
+        self.publisher = Publisher(self.notes, lambda _: 10_000, lambda: 0.0, self.chain, self.standing)
+
+    def standing(self, _: str) -> Standing:
+        return Standing("ab" * 32, self.signers(), self.signers())
 
     def _published(self) -> Iterator[bytes]:
         return self.notes.history(RECORD)

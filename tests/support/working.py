@@ -95,6 +95,11 @@ class Working(Installed):
         path = self.directory / "agent.log"
         return path.read_text() if path.exists() else ""
 
+    def feed(self, number: int = 1) -> str:
+        """What a pusher could read of an execution."""
+        path = self.directory / "executions" / self.row(number).id / "feed"
+        return path.read_text() if path.exists() else ""
+
     @property
     def workers(self) -> list[int]:
         """The processes of the worker of this repository: of what runs on this machine, those that name it."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.errors import ConfigError, EnvironmentFault
+from agent.errors import EnvironmentFault
 from agent.git.command import Git, clean_environment
 from agent.model.execution import Execution
 from agent.state.database import open_database
@@ -145,12 +145,14 @@ def test_a_worker_is_started_where_none_is_and_something_goes_on(repo):
     repo.wake = wake.listen(str(repo.directory))
 
 
-def test_a_broken_configuration_is_told_before_a_worker_dies_of_it(repo):
+def test_a_broken_configuration_is_told_and_what_is_in_flight_goes_on(repo):
     ticked(repo, EVENING)
     repo.close()
     (repo.directory / "config.toml").write_text("concurrency = 'many'\n")
-    with pytest.raises(ConfigError, match="concurrency"):
-        ticked(repo, NIGHT)
+    lines = ticked(repo, NIGHT, python="/bin/true")
+    assert lines[-2].startswith("nothing new starts: ")
+    assert "concurrency" in lines[-2]
+    assert lines[-1] == "worker started"
     assert len(repo.executions) == 1
     repo.wake = wake.listen(str(repo.directory))
 
