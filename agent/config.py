@@ -143,7 +143,7 @@ class HostGroup(Section):
     port: Annotated[int, Field(ge=0, le=65535)] = 0  # default: 22
     key: str = ""  # private key, relative to this file's directory; default: those in ~/.ssh
     passphrase: SecretName | Literal[""] = ""  # the secret with the key's passphrase
-    agent: bool = False  # whether the keys of ssh-agent are tried too
+    agent: str = ""  # the socket of an ssh-agent whose keys are tried too: the agent's own, never that of who pushes
     host_keys: tuple[str, ...] = ()  # lines as in a known_hosts file; one that starts with the key speaks of all hosts
     known_hosts: str = ""  # a file, relative to this file's directory; default: ~/.ssh/known_hosts
     jump: str = ""  # user@host:port; several with a comma between them, the nearest first

@@ -14,10 +14,10 @@ _JUMP = re.compile(r"(?:(?P<user>[^@]+)@)?(?P<host>\[[^\]]+\]|[^:\[\]]+)(?::(?P<
 
 
 class Keys(NamedTuple):
-    """What a user shows to be let in. `passphrase` gives that of encrypted key files."""
+    """What a user shows to be let in. `agent`: the socket of an ssh-agent. `passphrase` gives that of encrypted key files."""
 
     files: tuple[Path, ...] = ()
-    agent: bool = False
+    agent: Path | None = None
     passphrase: Callable[[], bytes] | None = None
 
 
@@ -84,11 +84,15 @@ def _as_said(route: Route, alias: str, said: dict[str, list[str]]) -> Route:
 
     named = one("hostname")
     files = tuple(path for path in (Path(name).expanduser() for name in said.get("identityfile", [])) if path.is_file())
+    agent = one("identityagent")
     route = route._replace(
         host=route.host if named in ("", alias) else named,
         port=int(one("port") or route.port),
         user=one("user") or route.user,
-        keys=route.keys._replace(files=route.keys.files or files),
+        keys=route.keys._replace(
+            files=route.keys.files or files,
+            agent=route.keys.agent or (Path(agent).expanduser() if agent not in ("", "SSH_AUTH_SOCK") else None),
+        ),
         proxy=one("proxycommand"),
     )
     return through(route, one("proxyjump"))

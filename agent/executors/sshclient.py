@@ -103,6 +103,17 @@ class _Transport(paramiko.Transport):
         self._shown = host_key
 
 
+class _Agent(paramiko.agent.AgentSSH):
+    """An ssh-agent at the far end of a socket."""
+
+    def __init__(self, door: socket.socket) -> None:
+        super().__init__()
+        self._connect(door)  # type: ignore[attr-defined]
+        for key in self.get_keys():
+            if key.name.endswith(hostkeys.CERTIFICATE):  # paramiko would show the key in it instead
+                key.load_certificate(paramiko.Message(key.blob))
+
+
 class Connection:
     """An open connection to one host. Any number of threads may run commands; ten run at once."""
 
@@ -264,7 +275,7 @@ def _log_in(transport: paramiko.Transport, route: Route, keys: tuple[paramiko.PK
         except paramiko.AuthenticationException:
             if not transport.is_active():
                 raise LoginFault(f"{route.place} hung up on us", hint="does it allow as many keys as were tried?") from None
-    names = ", ".join(str(path) for path in route.keys.files) or ("those of the agent" if route.keys.agent else "none")
+    names = ", ".join(str(path) for path in route.keys.files) or ("those of the ssh-agent" if route.keys.agent else "none")
     raise LoginFault(
         f"{route.place} does not let us in", hint=f"the public key must stand in its authorized_keys; keys tried: {names}"
     )
@@ -277,11 +288,15 @@ def _offered(keys: Keys) -> Iterator[tuple[paramiko.PKey, ...]]:
     if not keys.agent:
         yield files
         return
-    agent = paramiko.Agent()
-    try:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
+        try:
+            door.connect(str(keys.agent))
+            agent = _Agent(door)
+        except (OSError, paramiko.SSHException) as error:
+            raise EnvironmentFault(
+                f"the ssh-agent at {keys.agent} does not answer: {_told(error)}", hint="is it running?"
+            ) from error
         yield (*files, *agent.get_keys())
-    finally:
-        agent.close()
 
 
 def _loaded_once(path: Path, keys: Keys) -> paramiko.PKey:

@@ -28,7 +28,11 @@ class Routes:
             host=host.address,
             port=host.port or group.port or 22,
             user=group.user or self._user,
-            keys=Keys(self._key_files(group), group.agent, self._passphrase(group)),
+            keys=Keys(
+                self._key_files(group),
+                self._directory / Path(group.agent).expanduser() if group.agent else None,
+                self._passphrase(group),
+            ),
             known=KnownHosts(self._known(group)),
             timeout=group.timeout.total_seconds(),
         )

@@ -10,6 +10,7 @@ from agent.errors import EnvironmentFault
 from agent.executors.hostkeys import KnownHosts
 from agent.executors.route import Keys, configured, through
 from agent.executors.sshclient import HostKeyFault, LoginFault, Unreachable, connect
+from tests.support.engine import until
 from tests.support.farm import Farm, Host, keygen, route
 
 
@@ -117,21 +118,54 @@ def test_a_key_that_the_host_does_not_know(farm: Farm, host: Host, tmp_path: Pat
     assert "stranger" in fault.value.hint
 
 
-def test_the_keys_of_an_agent(farm: Farm, host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    key = keygen(tmp_path / "mine")
-    host.allow(key)
-    socket = tmp_path / "agent"
-    agent = subprocess.Popen(["ssh-agent", "-D", "-a", str(socket)], stdout=subprocess.DEVNULL)
-    try:
-        from tests.support.engine import until
+@pytest.fixture
+def agent(tmp_path: Path):
+    """The socket of an ssh-agent without keys."""
+    door = tmp_path / "agent"
+    process = subprocess.Popen(["ssh-agent", "-D", "-a", str(door)], stdout=subprocess.DEVNULL)
+    until(door.exists, "the ssh-agent answers")
+    yield door
+    process.kill()
+    process.wait()
 
-        until(socket.exists, "the agent answers")
-        monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
-        subprocess.run(["ssh-add", "-q", str(key)], check=True, capture_output=True)
-        assert said(route(host, key, keys=Keys(agent=True))) == host.name
-    finally:
-        agent.kill()
-        agent.wait()
+
+def add(agent: Path, key: Path) -> None:
+    subprocess.run(["ssh-add", "-q", str(key)], check=True, capture_output=True, env={"SSH_AUTH_SOCK": str(agent)})
+
+
+@pytest.mark.parametrize("kind", ["ed25519", "rsa", "ecdsa"])
+def test_the_keys_of_an_agent(farm: Farm, host: Host, tmp_path: Path, agent: Path, kind: str):
+    key = keygen(tmp_path / "mine", kind=kind)
+    add(agent, keygen(tmp_path / "other"))
+    add(agent, key)
+    way = route(host, key, keys=Keys(agent=agent))
+    with pytest.raises(LoginFault, match="does not let us in") as fault:
+        connect(way)
+    assert "those of the ssh-agent" in fault.value.hint
+    host.allow(key)
+    assert said(way) == host.name
+
+
+def test_an_agent_that_is_gone(farm: Farm, host: Host, tmp_path: Path):
+    with pytest.raises(EnvironmentFault, match="does not answer"):
+        connect(route(host, farm.key, keys=Keys(agent=tmp_path / "nobody")))
+
+
+@pytest.mark.parametrize("kind", ["ed25519", "rsa", "ecdsa"])
+@pytest.mark.parametrize("held", ["in a file", "by an agent"])
+def test_a_users_certificate(farm: Farm, tmp_path: Path, agent: Path, kind: str, held: str):
+    authority, key = keygen(tmp_path / "ca"), keygen(tmp_path / "mine", kind=kind)
+    host = farm.host(extra=f"TrustedUserCAKeys {authority}.pub")
+    way = route(host, key)
+    with pytest.raises(LoginFault):
+        connect(way)
+    subprocess.run(
+        ["ssh-keygen", "-q", "-s", str(authority), "-I", "me", "-n", "root", f"{key}.pub"], check=True, capture_output=True
+    )
+    if held == "by an agent":
+        add(agent, key)
+        way = route(host, key, keys=Keys(agent=agent))
+    assert said(way) == host.name
 
 
 def test_by_way_of_another_host(farm: Farm, host: Host):
