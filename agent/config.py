@@ -23,6 +23,7 @@ _OPENPGP_KEY = re.compile(r"openpgp:(?: ?[0-9A-Fa-f]){40}(?:(?: ?[0-9A-Fa-f]){24
 SOURCES = ("file", "environment", "ssm", "secretsmanager")
 SecretName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+AccountName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 PersonName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}$")]
 
 
@@ -164,6 +165,20 @@ class HostGroup(Section):
         return self
 
 
+class Account(Section):
+    """An AWS account for actions of protected refs: a role to assume, or none for the agent's own identity."""
+
+    role: Annotated[str, Field(pattern=r"^(arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+)?$")] = ""
+    external_id: Annotated[str, Field(pattern=r"^([A-Za-z0-9_+=,.@:/-]{2,1224})?$")] = ""
+    region: str = ""  # where an action names none; default: that of the agent's environment
+    regions: tuple[str, ...] = ("*",)  # which ones an action may name
+    session_tags: tuple[
+        Literal["pipeline", "execution", "stage", "action", "commit"], ...
+    ] = ()  # the role must allow sts:TagSession
+    pipelines: tuple[str, ...] = ("*",)
+    stages: tuple[str, ...] = ("*",)
+
+
 class Config(Section):
     """The whole file."""
 
@@ -178,6 +193,7 @@ class Config(Section):
     people: Mapping[PersonName, Person] = {}
     secrets: Mapping[SecretName, Secret] = {}
     hosts: Mapping[HostName, HostGroup] = {}
+    accounts: Mapping[AccountName, Account] = {}
     control: Control = Control()
     revoked_keys: str = ""  # SSH keys that count no more: a KRL or a list of public keys; relative to this file's directory
     openpgp_keyring: str = ""  # exported OpenPGP keys, not armored; relative to this file's directory

@@ -6,6 +6,7 @@ AgentError                  a problem the reader can act on: what, where, what t
 ├── ConfigError             the operator's config.toml is wrong
 ├── RefusedError            policy or state says no
 └── EnvironmentFault        git, Docker, a host or the disk does not do what it should
+    └── Unavailable         it did not answer, or asks to wait: the same may well do later
 
 Raised near the cause; printed only by `cli/main.py` and the two hooks. Everything else that is raised is a bug of ours.
 """
@@ -47,3 +48,7 @@ class EnvironmentFault(AgentError):
     """Something around us (git, Docker, a host, the disk) does not do what it should."""
 
     exit_code = 3
+
+
+class Unavailable(EnvironmentFault):
+    """It did not answer, or asks to wait: asked again later, the same may well do."""

@@ -66,3 +66,23 @@ def keys(tmp_path_factory: pytest.TempPathFactory):
     made = Keys(tmp_path_factory.mktemp("keys"))
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session")
+def moto_server():
+    """The endpoint of moto's server."""
+    from tests.support import cloud
+
+    yield from cloud.serve()
+
+
+@pytest.fixture
+def cloud(moto_server: str, monkeypatch: pytest.MonkeyPatch):
+    """An empty cloud, and the environment of an agent that has it for AWS."""
+    from tests.support import cloud
+
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in cloud.environment(moto_server).items():
+        monkeypatch.setenv(name, value)
+    return cloud.emptied(moto_server)

@@ -1,19 +1,25 @@
 """The contract of actions: what one attempt does. An executor is where a script runs; an action is what is done at all."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from threading import Event
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from agent.artifacts.base import ArtifactStore
 from agent.artifacts.cache import CacheStore
+from agent.aws.session import Clients
+from agent.definition.section import Section
+from agent.definition.shape import complaints
+from agent.errors import DefinitionError
 from agent.executors.base import Executor, LogSink
 from agent.git.command import Git
 from agent.model.execution import Execution
 from agent.model.outcome import ArtifactRecord, Outcome
-from agent.model.plan import Plan, PlannedAction, PlannedStage
+from agent.model.plan import Plan, PlannedAction, PlannedStage, Use
 from agent.model.value import Value
+
+Read = TypeVar("Read", bound=Section)
 
 
 class Attempt(Value, frozen=True, kw_only=True):
@@ -78,6 +84,12 @@ class Context(Protocol):
         The same name gives the same directory; it goes when the attempt's workspace goes. `Workspaces.create` does it.
         """
 
+    def clients(self, attempt: Attempt, account: str, region: str) -> Clients:
+        """Clients of AWS for an account of the operator's, as this attempt; `region` empty: the account's own.
+
+        Raises RefusedError if the operator does not open the account to the attempt. Nothing is asked of AWS yet.
+        """
+
 
 class Action(Protocol):
     """One kind of work (`run`, `deploy`, a `uses:` provider). Stateless; called from several threads."""
@@ -88,3 +100,28 @@ class Action(Protocol):
         Repeatable: after a crash it is called again with `resumed`. What fails is an Outcome; an EnvironmentFault
         becomes a failed outcome with reason ENGINE; any other exception is a bug and becomes reason INTERNAL.
         """
+
+
+class Provider(Action, Protocol):
+    """What stands behind `uses: NAME`, of an action or of a rule of a condition; a class that is made without arguments.
+
+    Its module must be cheap to import, as a push that names it is judged by its `Options`: no SDK at the top.
+    A rule holds if its outcome has succeeded; a failure for another reason than EXIT means that it could not be evaluated.
+    """
+
+    Options: type[Section]
+    """The model of `with`: every field has a description, and takes texts as they were written (definition/values.py)."""
+
+    outputs: Sequence[str] | None
+    """The keys of its outputs; None if they are only known at the end."""
+
+
+def options_of(attempt: Attempt, model: type[Read]) -> Read:
+    """The options of an attempt, with everything looked up. Raises DefinitionError with all mistakes (Reason.VARIABLE)."""
+    work = attempt.action.work
+    if not isinstance(work, Use):
+        raise TypeError(f"action {attempt.action.name} has no provider")
+    read, wrong = complaints(model, work.options)
+    if read is None:
+        raise DefinitionError(f"`with` of {work.provider}: {'; '.join(wrong)}")
+    return read

@@ -46,6 +46,12 @@ def of_ref(config: Config, ref: RefName) -> Iterator[str]:
         yield f"  secret {name}: " + (where if given else "never, as the ref is not protected")
     if not config.secrets:
         yield "  secrets: none are configured"
+    for name, account in sorted(config.accounts.items()):
+        who = f"{account.role or 'the agent itself'}; regions {', '.join(account.regions)}"
+        where = f"pipelines {', '.join(account.pipelines)}; stages {', '.join(account.stages)}"
+        yield f"  AWS account {name}: " + (f"{who}; {where}" if protected else "never, as the ref is not protected")
+    if not config.accounts:
+        yield "  AWS accounts: none are configured"
 
 
 def of_person(config: Config, name: str) -> Iterator[str]:

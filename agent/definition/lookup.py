@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from agent.definition.document import Action
+from agent.definition.provided import outputs_of
 from agent.definition.reading import Placed, Reading
 from agent.definition.references import EXECUTION_KEYS, SOURCE_KEYS, Reference
 from agent.definition.scope import Kind, Scope
@@ -89,8 +90,9 @@ class Lookup:
             message = f"{len(producers)} actions have the namespace '{reference.namespace}'"
             return Complaint("GP307", message, "give one of them another: `namespace: <name>`")
         action = producers[0].action
-        if action.outputs and not (action.uses or action.deploy) and reference.key not in action.outputs:
-            return self._key(reference, action.outputs, f"action '{action.name}' has no output", "its outputs are")
+        outputs = outputs_of(action)
+        if outputs and reference.key.partition("@")[0] not in outputs:
+            return self._key(reference, outputs, f"action '{action.name}' has no output", "its outputs are")
         if action.matrix is not None:
             message = (
                 f"action '{action.name}' runs once for each combination of its matrix, so it has no single '{reference.key}'"

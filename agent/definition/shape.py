@@ -78,6 +78,36 @@ def read_model(model: type[Model], root: Node) -> Shape[Model]:
     return Shape(None, cleaned, frozenset(lost), tuple(diagnostics))
 
 
+def check_options(model: type[BaseModel], root: Node) -> tuple[Diagnostic, ...]:
+    """What is wrong with a mapping in which `${{ }}` is looked up later: a text that holds one is not judged before."""
+    _, problems = _validate(model, root)
+    return tuple(_explain(model, root, one) for one in problems[:MAX_TOLD] if not _awaits_lookup(root, one))
+
+
+def complaints(model: type[Model], options: Mapping[str, object]) -> tuple[Model | None, tuple[str, ...]]:
+    """Read a mapping in which everything is looked up: the model, or in words what is wrong."""
+    try:
+        return model.model_validate(options), ()
+    except ValidationError as error:
+        return None, tuple(_in_words(problem) for problem in error.errors(include_url=False))
+
+
+def _in_words(problem: Problem) -> str:
+    where = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key '{where}'"
+    if problem["type"] == "missing":
+        return f"'{where}' is missing"
+    _, message, hint = wording(problem)
+    return f"{where}: {message}" + (f" ({hint})" if hint else "")
+
+
+def _awaits_lookup(root: Node, problem: Problem) -> bool:
+    if problem["type"] in {"missing", "extra_forbidden"}:
+        return False
+    return any(OPENING in scalar.text for scalar in walk(locate(root, problem["loc"]).node))
+
+
 def _validate(model: type[Model], root: Node) -> tuple[Model | None, list[Problem]]:
     try:
         return model.model_validate(plain(root)), []
@@ -202,6 +232,7 @@ def wording(problem: Problem) -> tuple[str, str, str]:
             return "GP103", f"expected a mapping, found {found(value)}", "write 'key: value' lines, indented"
         case "literal_error":
             choices = [choice.strip(" '") for choice in context["expected"].replace(" or ", ", ").split(", ")]
+            choices = [choice for choice in choices if choice]
             return "GP104", f"{found(value)} is none of {', '.join(choices)}", _near(str(value), choices)
         case "too_short":
             return "GP102", "at least one is needed", ""

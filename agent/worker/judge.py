@@ -18,7 +18,8 @@ from agent.model.trigger import Entry, Patterns, PushTrigger, ScheduleTrigger, V
 from agent.state.database import Database
 from agent.state.verdicts import Verdict, Verdicts
 
-_READERS = ("model", "definition", "definition/rules", "graph", "plan", "deploy")  # the packages that a verdict depends on
+# the packages that a verdict depends on
+_READERS = ("", "model", "definition", "definition/rules", "graph", "plan", "deploy", "actions", "actions/aws")
 Trees = Mapping[str, str]  # as agent.git.tree.definition_trees returns them
 _LARGEST = 1 << 20  # bytes of an appspec.yml
 _SHOWN = 5  # broken trees of one push that are explained in full

@@ -8,13 +8,14 @@ from threading import Event, Thread
 
 from msgspec.structs import replace
 
+from agent import plugins
 from agent.actions import run as run_action
-from agent.actions import table
-from agent.actions.base import Attempt
+from agent.actions.base import Action, Attempt
 from agent.artifacts import pack
 from agent.artifacts.base import ArtifactError, ArtifactStore
 from agent.artifacts.cache import CacheStore
-from agent.errors import AgentError, EnvironmentFault, RefusedError
+from agent.aws.session import Clients, Sessions
+from agent.errors import AgentError, DefinitionError, EnvironmentFault, RefusedError
 from agent.execution.events import ActionEnded
 from agent.executors.base import Executor, LogSink
 from agent.executors.logs import LogFile
@@ -27,6 +28,7 @@ from agent.model.outcome import Outcome, Reason, Status
 from agent.model.plan import Approval, Deploy, Run, Use, Work
 from agent.plan.variables import Resolved, Scope, Unresolved, resolve
 from agent.secrets.redact import Redactor
+from agent.worker import accounts
 from agent.worker.executors import Executors
 from agent.worker.feed import Feed
 from agent.worker.lookup import Lookup
@@ -51,6 +53,7 @@ class Tools:
     artifacts: ArtifactStore
     caches: CacheStore
     terms: Callable[[ExecutionId], Terms]  # what an execution runs under
+    sessions: Sessions
     vault: Vault
     machine: Places
     lookup: Lookup
@@ -124,6 +127,9 @@ class AttemptContext:
     def layer(self, attempt: Attempt, name: str, lowers: tuple[Path, ...]) -> Path:
         return self._tools.workspaces.create(f"{attempt.id}.{name}", lowers)
 
+    def clients(self, attempt: Attempt, account: str, region: str) -> Clients:
+        return accounts.clients(self._terms.permit, self._tools.sessions, attempt, account, region)
+
 
 class Performer:
     """Makes the work of attempts, and cleans up after them."""
@@ -145,9 +151,12 @@ class Performer:
         return self.perform(bare, values, since)
 
     def perform(
-        self, attempt: Attempt, values: Scope | None = None, since: datetime | None = None
+        self, attempt: Attempt, values: Scope | None = None, since: datetime | None = None, group: str = "actions"
     ) -> Callable[[Event], ActionEnded]:
-        """What a thread of the pool is to do; never raises. Without `values` everything is looked up already."""
+        """What a thread of the pool is to do; never raises. Without `values` everything is looked up already.
+
+        `group` of plug-ins is where the provider of the attempt's work is from.
+        """
         ready = since or self._tools.clock()
 
         def perform(stop: Event) -> ActionEnded:
@@ -155,7 +164,7 @@ class Performer:
             try:
                 with self._tools.machine.one(stop) as has_place:
                     waited = (self._tools.clock() - ready).total_seconds()
-                    outcome = self._perform(attempt, values, stop) if has_place else _stopped()
+                    outcome = self._perform(attempt, values, stop, group) if has_place else _stopped()
             except EnvironmentFault as fault:
                 outcome = self._failed(attempt, fault)
             return self._ended(attempt, outcome, waited)
@@ -218,13 +227,13 @@ class Performer:
             resumed=resumed,
         )
 
-    def _perform(self, bare: Attempt, values: Scope | None, stop: Event) -> Outcome:
+    def _perform(self, bare: Attempt, values: Scope | None, stop: Event, group: str) -> Outcome:
         found = Resolved(bare.action, {}) if values is None else resolve(bare.action, values)
         if isinstance(found, Unresolved):
             return Outcome(status=Status.FAILED, reason=Reason.VARIABLE, message=found.message)
         attempt = replace(bare, action=found.action)
         try:
-            action = table.load(_kind(attempt.action.work))
+            action: Action = plugins.load(group, _kind(attempt.action.work))()
             terms = self._tools.terms(attempt.execution.id)
             hidden = self._secrets(attempt, terms)
             with self._log_file(attempt, terms, hidden) as log:
@@ -244,6 +253,7 @@ class Performer:
         if isinstance(error, AgentError):
             reason = Reason.POLICY if isinstance(error, RefusedError) else Reason.ENGINE
             reason = Reason.ARTIFACT if isinstance(error, ArtifactError) else reason
+            reason = Reason.VARIABLE if isinstance(error, DefinitionError) else reason
             message = f"{error.message} ({error.hint})" if error.hint else error.message
             return Outcome(status=Status.FAILED, reason=reason, message=message)
         self._tools.log.bug("an action failed by a bug of ours", error, execution=attempt.execution.id, attempt=attempt.id)

@@ -1,7 +1,7 @@
 """What the operator's configuration allows an attempt to use. Nothing in it comes from a push."""
 
 from agent.actions.base import Attempt
-from agent.config import Config
+from agent.config import Account, Config
 from agent.errors import RefusedError
 from agent.model.glob import matches
 from agent.model.ids import RefName
@@ -35,6 +35,21 @@ class Permit:
         where = f"host group {name} is not open to stage {attempt.stage.name} of {attempt.execution.pipeline}"
         if not group or not _any(group.pipelines, attempt.execution.pipeline) or not _any(group.stages, attempt.stage.name):
             raise RefusedError(where, hint=f"the operator lists it under [hosts.{name}] in pipeline/config.toml")
+        self._need_protection(attempt, where)
+
+    def account(self, attempt: Attempt, name: str, region: str) -> Account:
+        """An account of AWS. Raises RefusedError if the attempt may not use it, or not in this region; it may not even exist."""
+        account = self._config.accounts.get(name)
+        where = f"AWS account {name} is not open to stage {attempt.stage.name} of {attempt.execution.pipeline}"
+        if not account or not _any(account.pipelines, attempt.execution.pipeline) or not _any(account.stages, attempt.stage.name):
+            raise RefusedError(where, hint=f"the operator lists it under [accounts.{name}] in pipeline/config.toml")
+        self._need_protection(attempt, where)
+        if region and not _any(account.regions, region):
+            hint = f"the operator allows {', '.join(account.regions)} ([accounts.{name}] regions in pipeline/config.toml)"
+            raise RefusedError(f"{where} in {region}", hint=hint)
+        return account
+
+    def _need_protection(self, attempt: Attempt, where: str) -> None:
         if not self.is_protected(attempt.execution.ref):
             raise RefusedError(
                 f"{where} for {attempt.execution.ref}, which is not protected",
@@ -47,11 +62,8 @@ class Permit:
         where = f"secret {name} is not given to stage {attempt.stage.name} of {attempt.execution.pipeline}"
         if not secret or not _any(secret.pipelines, attempt.execution.pipeline) or not _any(secret.stages, attempt.stage.name):
             raise RefusedError(where, hint=f"the operator lists it under [secrets.{name}] in pipeline/config.toml")
-        if not secret.unprotected and not self.is_protected(attempt.execution.ref):
-            raise RefusedError(
-                f"{where} for {attempt.execution.ref}, which is not protected",
-                hint="push to a protected ref, or the operator adds this one to `protected` in pipeline/config.toml",
-            )
+        if not secret.unprotected:
+            self._need_protection(attempt, where)
 
     def _check_run(self, pipeline: str, work: Run) -> None:
         if work.runner == "local":

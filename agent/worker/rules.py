@@ -1,4 +1,4 @@
-"""Evaluates the rules of conditions: those of values and the time at once, `command` as a job like any other."""
+"""Evaluates the rules of conditions: those of values and the time at once, all others as jobs like any other."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -11,8 +11,8 @@ from agent.execution.commands import EvaluateRule
 from agent.execution.conditions import PROVIDERS, Answer, Verdict
 from agent.execution.events import ActionEnded, Event, Gate, RuleEnded, RuleStarting
 from agent.model.ids import ActionName, ExecutionId, attempt_id
-from agent.model.outcome import Outcome, Status
-from agent.model.plan import Condition, Plan, PlannedAction, PlannedStage, Rule, Run
+from agent.model.outcome import Outcome, Reason, Status
+from agent.model.plan import Condition, Plan, PlannedAction, PlannedStage, Rule, Run, Use, Work
 from agent.plan.variables import Unresolved, resolve_rule
 from agent.worker.lookup import Lookup
 from agent.worker.messages import Fact, Message
@@ -74,11 +74,11 @@ class Rules:
         self._started.discard(job)
         self._pool.stop(job)
         rule = rule_of(running.stage(event.stage), event.gate, event.index)
-        if rule.provider == "command":
-            self._pool.later(partial(self._discard, running, job, _script(rule)))
+        if rule.provider not in PROVIDERS:
+            self._pool.later(partial(self._discard, running, job, _work(rule)))
 
     def jobs(self, running: Running) -> set[str]:
-        """The jobs of the `command` rules that are being evaluated."""
+        """The jobs of the rules that are being evaluated."""
         return {
             attempt_id(running.execution.id, name, f"{gate}[{index}]", stage.attempt)
             for name, stage in running.state.stages.items()
@@ -87,7 +87,7 @@ class Rules:
             for index in found.pending
         }
 
-    def _discard(self, running: Running, job: str, work: Run) -> None:
+    def _discard(self, running: Running, job: str, work: Work) -> None:
         """Once it does not run any more: one that was stopped tells a second time when it has ended."""
         if not self._pool.is_running(job):
             self._performer.discard(running.execution, job, work)
@@ -101,23 +101,21 @@ class Rules:
         found = resolve_rule(rule, values)
         if isinstance(found, Unresolved):
             return Verdict(answer=Answer.FAILED, message=found.message, errored=True)
-        if rule.provider == "command":
-            self._start(running, command, found.rule, post)
-            return None
         provider = PROVIDERS.get(rule.provider)
         if provider is None:
-            return Verdict(answer=Answer.FAILED, message=f"there is no rule {rule.provider}", errored=True)
+            self._start(running, command, found.rule, post)
+            return None
         return provider.evaluate(found.rule.options, {}, self._clock())
 
     def _start(self, running: Running, command: EvaluateRule, rule: Rule, post: Post) -> None:
-        """Run the script of a `command` rule as a job of its own; found again by its name after a crash."""
+        """Do the work of a rule as a job of its own; found again by its name after a crash."""
         number = running.state.stages[command.stage].attempt
         job = _job(running, command)
         if job in self._started:
             return
         attempt = Attempt(
             id=job, execution=running.execution, plan=running.plan, stage=running.stage(command.stage),
-            action=PlannedAction(name=_name(command), work=_script(rule), env=_environment(rule)), number=number,
+            action=PlannedAction(name=_name(command), work=_work(rule), env=_environment(rule)), number=number,
             deadline=command.deadline, inputs=self._lookup.inputs(running), resumed=False,
         )  # fmt: skip
 
@@ -125,7 +123,7 @@ class Rules:
             ended = _ended(command, _said(event.outcome), self._clock())
             post(Fact(execution=running.execution.id, event=ended))  # what it left is removed when this is journalled
 
-        work: Callable[[Stop], ActionEnded] = self._performer.perform(attempt)
+        work: Callable[[Stop], ActionEnded] = self._performer.perform(attempt, group=_group(rule))
         self._pool.start(job, work, done)
         self._started.add(job)
 
@@ -135,7 +133,7 @@ def _name(rule: EvaluateRule | RuleEnded) -> ActionName:
 
 
 def _job(running: Running, rule: EvaluateRule | RuleEnded) -> str:
-    """The name of the job of a `command` rule, for each attempt of the stage another."""
+    """The name of the job of a rule, for each attempt of the stage another."""
     return attempt_id(running.execution.id, rule.stage, _name(rule), running.state.stages[rule.stage].attempt)
 
 
@@ -167,8 +165,17 @@ def _ended(command: EvaluateRule, verdict: Verdict, now: datetime) -> RuleEnded:
 
 def _said(outcome: Outcome) -> Verdict:
     if outcome.succeeded:
-        return Verdict(answer=Answer.PASSED, message="exit code 0")
-    return Verdict(answer=Answer.FAILED, message=outcome.message, errored=outcome.exit_code is None)
+        return Verdict(answer=Answer.PASSED, message=outcome.message or "exit code 0")
+    return Verdict(answer=Answer.FAILED, message=outcome.message, errored=outcome.reason is not Reason.EXIT)
+
+
+def _group(rule: Rule) -> str:
+    """The group of plug-ins that the work of a rule is from: a script is an action."""
+    return "actions" if rule.provider == "command" else "rules"
+
+
+def _work(rule: Rule) -> Work:
+    return _script(rule) if rule.provider == "command" else Use(provider=rule.provider, options=rule.options)
 
 
 def _script(rule: Rule) -> Run:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from agent.artifacts.cache import CacheStore
 from agent.artifacts.local import LocalStore
+from agent.aws.session import Sessions
 from agent.config import Config, parse
 from agent.errors import ConfigError, EnvironmentFault
 from agent.executors.base import Executor
@@ -159,6 +160,7 @@ class Worker:
             artifacts=LocalStore(directories.artifacts),
             caches=CacheStore(directories.caches, clock),
             terms=self._book.of,
+            sessions=Sessions(),
             vault=Vault(root_of(environment, os.getuid(), identity(self._database))),
             machine=Places(PLACES, self._config.machine_concurrency),
             lookup=lookup,

@@ -17,6 +17,10 @@ roles = ["operator"]
 [secrets.TOKEN]
 environment = "GIT_PIPELINE_TOKEN"
 pipelines = ["release"]
+[accounts.prod]
+role = "arn:aws:iam::123456789012:role/deploy"
+regions = ["eu-*"]
+stages = ["production"]
 """
 
 
@@ -39,12 +43,15 @@ def test_a_protected_ref(capsys, repository, ref):
     assert code == 0
     assert "is protected (protected: main, release/**, refs/tags/v*)" in text
     assert "secret TOKEN: pipelines release; stages *" in text
+    account = "AWS account prod: arn:aws:iam::123456789012:role/deploy; regions eu-*; pipelines *; stages production"
+    assert account in text
 
 
 def test_an_unprotected_ref(capsys, repository):
     _, text = explain(capsys, repository, "--ref", "feature")
     assert "refs/heads/feature is not protected" in text
     assert "secret TOKEN: never, as the ref is not protected" in text
+    assert "AWS account prod: never, as the ref is not protected" in text
     assert "images python:*; network never" in text
     assert "local processes: never" in text
 

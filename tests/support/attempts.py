@@ -9,11 +9,15 @@ from agent.actions.base import Attempt
 from agent.artifacts.cache import CacheStore
 from agent.artifacts.copying import copy_tree
 from agent.artifacts.local import LocalStore
+from agent.aws.session import Sessions
+from agent.config import Account, Config
 from agent.errors import RefusedError
 from agent.executors.local import LocalExecutor
 from agent.model.execution import Execution, TriggerType
 from agent.model.ids import ActionName, ExecutionId, Oid, PipelineName, RefName, StageName, attempt_id
-from agent.model.plan import Plan, PlannedAction, PlannedStage, Run
+from agent.model.plan import ArtifactInput, Plan, PlannedAction, PlannedStage, Run, Use
+from agent.worker import accounts
+from agent.worker.permit import Permit
 
 COMMIT = Oid("1" * 40)
 EXECUTION = ExecutionId("0" * 26)
@@ -54,6 +58,7 @@ class Bench:
         self.protected = True
         self.refusal = ""
         self.operator: dict[str, str] = {}
+        self.config = Config(protected=("main",), accounts={"default": Account(region="eu-west-1")})
         (root / "artifacts").mkdir(parents=True, exist_ok=True)
         environment = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
         self._workspaces = workspaces
@@ -97,6 +102,9 @@ class Bench:
             copy_tree(lowers[0], place)
         return place
 
+    def clients(self, attempt, account, region):
+        return accounts.clients(Permit(self.config), Sessions(), attempt, account, region)
+
     def forget(self, attempt):
         """What a worker does once the end is journalled."""
         for name in self._workspaces.names() if self._workspaces else ():
@@ -106,8 +114,18 @@ class Bench:
 
 def attempt(script: str, *, number: int = 1, ref: str = "refs/heads/main", work: dict | None = None, **fields) -> Attempt:
     """An attempt of an action "build" in a stage "test" of release #7."""
-    run = Run(**({"script": script, "runner": "local"} | (work or {})))
-    action = PlannedAction(name=ActionName("build"), work=run, **fields)
+    return _attempt(Run(**({"script": script, "runner": "local"} | (work or {}))), number, ref, {}, fields)
+
+
+def using(provider: str, options: dict, *, number: int = 1, ref: str = "refs/heads/main", inputs=None, **fields) -> Attempt:
+    """An attempt of an action with `uses`; `inputs` are the records of artifacts by name."""
+    wanted = tuple(ArtifactInput(name=name) for name in inputs or ())
+    return _attempt(Use(provider=provider, options=options), number, ref, inputs or {}, {"inputs": wanted, **fields})
+
+
+def _attempt(work, number: int, ref: str, inputs: dict, fields: dict) -> Attempt:
+    timeout = fields.pop("seconds", 60)
+    action = PlannedAction(name=ActionName("build"), work=work, **fields)
     stage = PlannedStage(name=StageName("test"), actions=(action,))
     execution = Execution(
         id=EXECUTION,
@@ -125,5 +143,6 @@ def attempt(script: str, *, number: int = 1, ref: str = "refs/heads/main", work:
         stage=stage,
         action=action,
         number=number,
-        deadline=utc_now() + timedelta(minutes=1),
+        deadline=utc_now() + timedelta(seconds=timeout),
+        inputs=inputs,
     )

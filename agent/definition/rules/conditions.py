@@ -123,6 +123,12 @@ def windows(reading: Reading) -> Iterator[Diagnostic]:
                 yield reading.at("GP604", (*loc, "window", "timezone"), message, hint)
 
 
+def placed_rules(reading: Reading) -> Iterator[tuple[Loc, Rule]]:
+    """All rules of all conditions, each with its place."""
+    for gate in _gates(reading):
+        yield from _rules(gate)
+
+
 def _pattern_problem(pattern: str) -> str:
     if len(pattern) > _MAX_PATTERN:
         return f"it has more than {_MAX_PATTERN} characters"

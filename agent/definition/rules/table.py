@@ -4,7 +4,19 @@ from collections.abc import Callable, Iterator
 
 from agent.definition.diagnostics import Diagnostic
 from agent.definition.reading import Reading
-from agent.definition.rules import artifacts, conditions, deployments, limits, names, needs, references, triggers, variables, work
+from agent.definition.rules import (
+    artifacts,
+    conditions,
+    deployments,
+    limits,
+    names,
+    needs,
+    providers,
+    references,
+    triggers,
+    variables,
+    work,
+)
 
 Rule = Callable[[Reading], Iterator[Diagnostic]]
 
@@ -54,6 +66,8 @@ RULES: tuple[Rule, ...] = (
     conditions.skips,
     conditions.variable_rules,
     conditions.windows,
+    providers.actions,
+    providers.rules,
 )
 
 

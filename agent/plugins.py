@@ -1,0 +1,68 @@
+"""Everything that can be plugged in, by group and name: one table of what is built in, and entry points for others.
+
+Nothing is imported before it is asked for by name. Entry points (`git_pipeline.<group>`) are looked at only for a name that is
+not built in: finding them costs more than a push, and a foreign package never takes the place of what is ours.
+"""
+
+import importlib
+from functools import cache
+from typing import Any
+
+from agent.errors import RefusedError
+
+BUILTIN: dict[str, dict[str, str]] = {
+    "actions": {  # by the kind of their work, else by the name after `uses:`
+        "deploy": "agent.actions.deploy:DeployAction",
+        "hosts": "agent.actions.hosts:HostsAction",
+        "run": "agent.actions.run:RunAction",
+        "s3": "agent.actions.aws.s3:S3Action",
+    },
+    "rules": {},  # of conditions; `variable`, `window` and `command` are not plugged in
+    "executors": {
+        "docker": "agent.executors.docker:DockerExecutor",
+        "local": "agent.executors.local:LocalExecutor",
+        "ssh": "agent.executors.fleet:Fleet",
+    },
+    "artifacts": {
+        "local": "agent.artifacts.local:LocalStore",
+    },
+    "secrets": {
+        "environment": "agent.secrets.base:EnvironmentSource",
+        "file": "agent.secrets.base:FileSource",
+        "secretsmanager": "agent.secrets.aws:ManagerSource",
+        "ssm": "agent.secrets.aws:ParameterSource",
+    },
+    "notifiers": {},
+}
+KINDS = frozenset({"deploy", "hosts", "run"})  # actions that have a key of their own, and cannot stand after `uses:`
+
+
+@cache
+def load(group: str, name: str) -> Any:  # noqa: ANN401 - each group has its own contract
+    """The class of this name. Raises RefusedError, with the names there are, for one that nobody brings or that is broken."""
+    target = BUILTIN[group].get(name) or _foreign(group).get(name)
+    if target is None:
+        raise RefusedError(f"this agent has no {group[:-1]} {name}", hint=f"it has {', '.join(names(group)) or 'none'}")
+    module, _, attribute = target.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except Exception as error:  # a plug-in's module may raise anything
+        raise RefusedError(f"the {group[:-1]} {name} cannot be loaded: {error}", hint=f"it should be {target}") from error
+
+
+def has(group: str, name: str) -> bool:
+    """Whether there is something of this name; loads nothing."""
+    return name in BUILTIN[group] or name in _foreign(group)
+
+
+def names(group: str) -> tuple[str, ...]:
+    """All names of a group, sorted."""
+    return tuple(sorted({*BUILTIN[group], *_foreign(group)}))
+
+
+@cache
+def _foreign(group: str) -> dict[str, str]:
+    from importlib.metadata import entry_points
+
+    found = sorted(entry_points(group=f"git_pipeline.{group}"), key=lambda point: (point.name, point.value))
+    return {point.name: point.value for point in found}

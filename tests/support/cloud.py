@@ -1,0 +1,63 @@
+"""AWS on this machine: moto's real HTTP server, for boto3 as the agent uses it. What it lacks is added to its own back-ends."""
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.request import Request, urlopen
+
+import boto3
+from moto.server import ThreadedMotoServer
+
+REGION = "eu-west-1"
+ACCOUNT = "123456789012"
+
+
+class Cloud:
+    """The server, and clients that look at what it holds."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.endpoint = endpoint
+
+    def client(self, service: str, region: str = REGION, **credentials: str) -> Any:
+        return boto3.client(service, region_name=region, endpoint_url=self.endpoint, **credentials)
+
+    def role(self, name: str, account: str = ACCOUNT) -> str:
+        return f"arn:aws:iam::{account}:role/{name}"
+
+    def as_account(self, service: str, account: str, region: str = REGION) -> Any:
+        """A client that sees what another account holds."""
+        given = self.client("sts").assume_role(RoleArn=self.role("look", account), RoleSessionName="look")["Credentials"]
+        return self.client(
+            service,
+            region,
+            aws_access_key_id=given["AccessKeyId"],
+            aws_secret_access_key=given["SecretAccessKey"],
+            aws_session_token=given["SessionToken"],
+        )
+
+
+def serve() -> Iterator[str]:
+    """moto's server on a free port; its endpoint."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+def environment(endpoint: str) -> dict[str, str]:
+    """What an agent has that takes the server for AWS."""
+    return {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "agent",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": "/nonexistent",
+        "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent",
+    }
+
+
+def emptied(endpoint: str) -> Cloud:
+    """The server with nothing in it."""
+    with urlopen(Request(f"{endpoint}/moto-api/reset", method="POST")):
+        return Cloud(endpoint)
