@@ -60,14 +60,15 @@ def collect(workspace: Path, output: ArtifactOutput, into: Path, limits: Limits 
     """Write the files of an output to a new archive in the directory `into`, and tell what is in it.
 
     Every glob of `files` has to take a file, unless the output is `optional`. Raises ArtifactError for a glob without a file, a
-    link that leads out, a device, a pipe or a socket, or too much of it; EnvironmentFault for what cannot be read or written.
+    link that leads out, a device, a pipe or a socket, two files of one name in a `flat` output, or too much of it;
+    EnvironmentFault for what cannot be read or written.
     """
-    selection = tree.Selection(output.files, output.exclude)
+    selection = tree.Selection(_based(output.files, output.base), _based(output.exclude, output.base))
     descriptor, name = tempfile.mkstemp(dir=into, suffix=".tar")
     archive = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            record = _write(workspace, output.name, selection, file, limits)
+            record = _write(workspace, output, selection, file, limits)
         if selection.unused and not output.optional:
             raise _missing(workspace, output, selection.unused[0])
     except OSError as error:
@@ -97,19 +98,34 @@ def unpack(archive: Path, into: Path, path: str = "", limits: Limits = LIMITS) -
         raise EnvironmentFault(f"the archive {archive.name} cannot be unpacked into {into}: {error}") from error
 
 
-def _write(workspace: Path, name: str, selection: tree.Selection, file: BinaryIO, limits: Limits) -> ArtifactRecord:
+def _based(globs: tuple[str, ...], base: str) -> tuple[str, ...]:
+    return tuple(f"{base}/{glob}" for glob in globs) if base else globs
+
+
+def _named(found: Iterator[tree.Found], output: ArtifactOutput) -> Iterator[tree.Found]:
+    """The files under the names that they have in the archive."""
+    names: dict[str, str] = {}
+    for one in found:
+        name = one.leaf if output.flat else one.name.removeprefix(f"{output.base}/") if output.base else one.name
+        if names.setdefault(name, one.name) != one.name:
+            hint = "leave `flat` out, or exclude one of them"
+            raise ArtifactError(f"artifact '{output.name}': {names[name]} and {one.name} have one name", hint=hint)
+        yield one._replace(name=name)
+
+
+def _write(workspace: Path, output: ArtifactOutput, selection: tree.Selection, file: BinaryIO, limits: Limits) -> ArtifactRecord:
     sink = _Hashing(file)
     count = 0
     with tarfile.open(fileobj=cast(BinaryIO, sink), mode="w:", format=tarfile.PAX_FORMAT) as tar:
-        for found in tree.select(workspace, selection):
+        for found in _named(tree.select(workspace, selection), output):
             count += 1
             _add(tar, found)
             if count > limits.files or sink.size > limits.size:
                 raise ArtifactError(
-                    f"artifact '{name}' is too big: it has more than {limits.files} files or {limits.size} bytes",
+                    f"artifact '{output.name}' is too big: it has more than {limits.files} files or {limits.size} bytes",
                     hint="narrow its globs or exclude what later actions do not need",
                 )
-    return ArtifactRecord(name=name, digest=sink.digest, size=sink.size, files=count)
+    return ArtifactRecord(name=output.name, digest=sink.digest, size=sink.size, files=count)
 
 
 def _add(tar: tarfile.TarFile, found: tree.Found) -> None:

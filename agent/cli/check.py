@@ -7,7 +7,7 @@ import click
 
 from agent.cli.graph import commit_of
 from agent.cli.remote import discover
-from agent.definition.diagnostics import ordered, render
+from agent.definition.diagnostics import render
 from agent.definition.load import Loaded, load
 from agent.definition.source import Tree
 from agent.deploy import appspec
@@ -27,7 +27,8 @@ from agent.git.tree import CommitTree, DirectoryTree
 )
 def command(revision: str, form: str) -> int:
     """Judge the pipeline files of the working tree, or of the commit REV; exit code 1 if anything is wrong with them."""
-    loaded = _load(_tree(revision))
+    tree = _tree(revision)
+    loaded = appspec.complete(load(tree), tree)
     report = render(loaded.diagnostics, loaded.sources, form)
     if form != "text":
         click.echo(report, nl=bool(report))
@@ -36,20 +37,6 @@ def command(revision: str, form: str) -> int:
     else:
         click.echo(_all_well(loaded, revision or "the working tree"))
     return 1 if loaded.diagnostics else 0
-
-
-def _load(tree: Tree) -> Loaded:
-    """The pipeline files, with what is wrong in the files of the commit that they need."""
-
-    def content(path: str) -> bytes | None:
-        try:
-            return tree.read(path)
-        except KeyError:
-            return None
-
-    loaded = load(tree)
-    more, sources = appspec.judge(loaded.needed, content)
-    return loaded._replace(diagnostics=ordered([*loaded.diagnostics, *more]), sources=loaded.sources | sources)
 
 
 def _tree(revision: str) -> Tree:

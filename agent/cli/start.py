@@ -113,7 +113,7 @@ def _entry(desk: Desk, pipeline: str, oid: Oid, ref: RefName) -> Entry:
     tree = definition_trees(desk.git, [oid]).get(oid)
     if not tree:
         raise UsageError(f"{place} has no pipelines: there are no files .pipeline/*.yaml")
-    found = verdict(desk.git, desk.database, tree)
+    found = verdict(desk.git, desk.database, tree, oid)
     if not found.ok:
         raise DefinitionError(f"the pipeline files of {place} are wrong:\n{found.body}")
     known = {entry.pipeline: entry for entry in entries(found)}

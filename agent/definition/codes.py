@@ -84,4 +84,6 @@ CODES = {
     "GP902": "a parameter that the reusable action does not have",
     "GP903": "a parameter without a value, or with one it cannot have",
     "GP904": "a key that a reusable action cannot have",
+    "GP905": "the file of a buildspec is not there, or cannot be used",
+    "GP906": "what a buildspec says cannot be done here",
 }

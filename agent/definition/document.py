@@ -38,6 +38,12 @@ def _default(value: object) -> object:
     return {"default": value} if isinstance(value, str) else value
 
 
+def _file(value: object) -> object:
+    if value == "true":
+        return {}
+    return {"file": value} if isinstance(value, str) else value
+
+
 def _count(value: object) -> object:
     return {"count": value} if isinstance(value, (str, int)) else value
 
@@ -163,7 +169,16 @@ class ArtifactOutput(Section):
 
     files: Annotated[Texts, Field(min_length=1)] = Field(description="Globs, relative to the workspace.")
     exclude: Texts = Field(default=(), description="Globs of files to leave out.")
+    base: Text = Field(default="", description="A directory that all globs start from; it is no part of the paths.")
+    flat: Flag = Field(default=False, description="Whether files are kept by their names alone, without directories.")
     optional: Flag = Field(default=False, description="Whether it may be missing without a failure.")
+
+
+class BuildspecFile(Section):
+    """An AWS CodeBuild buildspec of the commit, whose phases are run; a plain text is the file, `true` the usual one."""
+
+    file: Text = Field(default="buildspec.yml", description="Its path from the root of the commit.")
+    artifact: Text = Field(default="", description="What its primary artifact is called. Default: the name of the action.")
 
 
 class Group(Section):
@@ -209,10 +224,13 @@ Secrets = Annotated[dict[Name, Literal[""] | EnvironmentName], BeforeValidator(_
 
 
 class Action(Section):
-    """One unit of work: exactly one of `run`, `approval`, `deploy`, `uses`, or `use` for a reusable action."""
+    """One unit of work: exactly one of `run`, `buildspec`, `approval`, `deploy`, `uses`, or `use` for a reusable action."""
 
     name: Name = Field(description="Its name, unique in the stage.")
     run: Text | None = Field(default=None, description="A shell script, run as one by `sh -e`, without `${{ }}`.")
+    buildspec: Annotated[BuildspecFile, BeforeValidator(_file)] | None = Field(
+        default=None, description="The phases of an AWS CodeBuild buildspec, run as one script."
+    )
     approval: Approval | None = Field(default=None, description="Wait for a decision of people.")
     deploy: Deployment | None = Field(default=None, description="Release an artifact, or the commit, on a group of hosts.")
     uses: Name | None = Field(default=None, description="Another provider, such as `ecs`; its options stand in `with`.")

@@ -16,7 +16,7 @@ from agent.definition.shape import MAX_TOLD
 from agent.definition.suggest import did_you_mean
 
 DIRECTORY = ".pipeline/actions"
-_KINDS = ("run", "approval", "deploy", "uses")
+KINDS = ("run", "buildspec", "approval", "deploy", "uses")
 MAX_VALUE = 1000  # characters of a parameter, as of a variable
 MAX_INSERTED = 4 * 1024**2  # characters that a pipeline may take from reusable actions; each value counts for some more
 _COST_OF_NODE = 40
@@ -51,8 +51,8 @@ def check_file(reusable: Reusable) -> Iterable[Diagnostic]:
         if key.text not in known and key.text not in _NOT_IN_FILE:
             yield Diagnostic("GP101", key.span, f"an action has no key '{key.text}'", did_you_mean(key.text, known), key.width)
     unknown = [key for key, _ in reusable.action.entries if key.text not in known]
-    if reusable.model and not unknown and not any(reusable.action.get(kind) for kind in _KINDS):
-        yield Diagnostic("GP105", reusable.action.span, "the action says nothing to do", f"give it one of {', '.join(_KINDS)}")
+    if reusable.model and not unknown and not any(reusable.action.get(kind) for kind in KINDS):
+        yield Diagnostic("GP105", reusable.action.span, "the action says nothing to do", f"give it one of {', '.join(KINDS)}")
 
 
 def check_parameters(reusable: Reusable) -> Iterable[Diagnostic]:
@@ -68,7 +68,23 @@ def check_parameters(reusable: Reusable) -> Iterable[Diagnostic]:
 def expand(root: Node, library: Mapping[str, Reusable]) -> Expanded:
     """Replace every `use` of a pipeline file."""
     expansion = _Expansion(library)
-    return Expanded(expansion.pipeline(root), frozenset(expansion.lost), tuple(expansion.diagnostics))
+    return Expanded(change_actions(root, expansion.action), frozenset(expansion.lost), tuple(expansion.diagnostics))
+
+
+def change_actions(root: Node, change: Callable[[Node], Node]) -> Node:
+    """A pipeline file with each of its actions changed."""
+
+    def stage(node: Node) -> Node:
+        return _map_value(node, "actions", lambda actions: _map_items(actions, change))
+
+    return _map_value(root, "stages", lambda stages: _map_items(stages, stage))
+
+
+def unknown(action: Table, without: str, lost: set[str]) -> Table:
+    """An action of which only its name is known: it does something, and nobody can tell what it leaves. Its name is `lost`."""
+    name = action.get("name")
+    lost |= {"use", "image"} | ({name.text} if isinstance(name, Scalar) else set())
+    return table((entry for entry in action.entries if entry[0].text not in {without, "with"}), action.span)
 
 
 class _Expansion:
@@ -78,13 +94,7 @@ class _Expansion:
         self.diagnostics: list[Diagnostic] = []
         self.lost: set[str] = set()
 
-    def pipeline(self, root: Node) -> Node:
-        return _map_value(root, "stages", lambda stages: _map_items(stages, self._stage))
-
-    def _stage(self, stage: Node) -> Node:
-        return _map_value(stage, "actions", lambda actions: _map_items(actions, self._action))
-
-    def _action(self, action: Node) -> Node:
+    def action(self, action: Node) -> Node:
         if not isinstance(action, Table):
             return action
         use = action.get("use")
@@ -94,10 +104,10 @@ class _Expansion:
         if reusable is None:
             self._say("GP901", use, f"there is no {use.text[:120]}", self._where(use.text))
         if reusable is None or reusable.model is None:
-            return self._unknown(action)
+            return unknown(action, "use", self.lost)
         if self._left <= 0:
             self._say("GP009", use, "reusable actions make this pipeline too large", "divide it into several pipelines")
-            return self._unknown(action)
+            return unknown(action, "use", self.lost)
         self._own_kind(action)
         values = self._values(action, use, reusable.model, reusable.lost)
         inserted = _replaced(reusable.action, values)
@@ -109,14 +119,8 @@ class _Expansion:
             return did_you_mean(path, sorted(self._library))
         return f"reusable actions are files {DIRECTORY}/<name>.yaml of the same commit"
 
-    def _unknown(self, action: Table) -> Table:
-        """An action of which only its name is known: it does something, and nobody can tell what it leaves."""
-        name = action.get("name")
-        self.lost |= {"use", "image"} | ({name.text} if isinstance(name, Scalar) else set())
-        return table((entry for entry in action.entries if entry[0].text not in {"use", "with"}), action.span)
-
     def _own_kind(self, action: Table) -> None:
-        for kind in _KINDS:
+        for kind in KINDS:
             if key := action.key(kind):
                 self._say("GP105", key, f"`use` and `{kind}` cannot stand in one action", "make two actions of it")
 
@@ -159,7 +163,7 @@ class _Expansion:
 
 def _over(action: Table, caller: Table) -> Table:
     """The keys of the caller over those of the file."""
-    own = {key.text: (key, value) for key, value in caller.entries if key.text not in {"use", "with", *_KINDS}}
+    own = {key.text: (key, value) for key, value in caller.entries if key.text not in {"use", "with", *KINDS}}
     merged = {key.text: (key, _merged(key.text, value, own)) for key, value in action.entries if key.text not in _NOT_IN_FILE}
     return Table({**merged, **own}, caller.span)
 

@@ -7,15 +7,17 @@ from itertools import chain, islice
 from typing import NamedTuple
 
 from agent.definition import expand
+from agent.definition.buildspec import action as buildspec
+from agent.definition.buildspec.document import Buildspec
 from agent.definition.diagnostics import Diagnostic, ordered, render
 from agent.definition.document import Pipeline, ReusableAction
 from agent.definition.entry import entry
 from agent.definition.needed import Needed, needed
-from agent.definition.nodes import MAX_BYTES, BrokenFileError, Node, Table, decode, read
+from agent.definition.nodes import MAX_BYTES, BrokenFileError, Node, Table, decode, read, too_large
 from agent.definition.reading import Reading
 from agent.definition.rules.table import judge
 from agent.definition.shape import MAX_TOLD, Shape, prune, read_model
-from agent.definition.source import DIRECTORY, REGULAR, SUBMODULE, SYMLINK, Entry, Tree
+from agent.definition.source import DIRECTORY, REGULAR, SUBMODULE, SYMLINK, Entry, Tree, find
 from agent.definition.vocabulary import ELSEWHERE
 from agent.errors import DefinitionError
 from agent.model.ids import NAME
@@ -31,13 +33,20 @@ _SUFFIXES = (".yaml", ".yml")
 class Loaded(NamedTuple):
     """What was read. With diagnostics nothing of it may run; `sources` are the texts by path, for rendering them.
 
-    `needed` are other files that the commit must have; `agent.deploy.appspec.judge` looks at them.
+    `buildspecs` are the paths of those that were read; `needed` are other files that the commit must have, which
+    `agent.deploy.appspec.complete` looks at.
     """
 
     pipelines: tuple[Pipeline, ...]
     diagnostics: tuple[Diagnostic, ...]
     sources: dict[str, str]
     needed: tuple[Needed, ...] = ()
+    buildspecs: tuple[str, ...] = ()
+
+    @property
+    def outside(self) -> tuple[str, ...]:
+        """The paths of all files outside of `.pipeline/` that were looked at, or are to be."""
+        return tuple(dict.fromkeys([*self.buildspecs, *(one.path for one in self.needed)]))
 
     @property
     def report(self) -> str:
@@ -53,11 +62,14 @@ class Loaded(NamedTuple):
 
 
 def load(tree: Tree) -> Loaded:
-    """Read every `.pipeline/*.yaml` and `*.yml`, and the reusable actions they use. Never raises for what a file says."""
+    """Read every `.pipeline/*.yaml` and `*.yml`, and the reusable actions and buildspecs they use.
+
+    Never raises for what a file says.
+    """
     loading = _Loading(tree)
     with _uncollected():
         pipelines = tuple(loading.pipelines())
-    return Loaded(pipelines, ordered(loading.diagnostics), loading.sources, tuple(loading.needed))
+    return Loaded(pipelines, ordered(loading.diagnostics), loading.sources, tuple(loading.needed), tuple(loading.specs))
 
 
 @contextmanager
@@ -79,7 +91,9 @@ class _Loading:
         self.diagnostics: list[Diagnostic] = []
         self.sources: dict[str, str] = {}
         self.needed: list[Needed] = []
+        self.specs: dict[str, buildspec.Spec | str] = {}
         self._tree = tree
+        self._left = MAX_TOTAL  # bytes of buildspecs
 
     def pipelines(self) -> Iterator[Pipeline]:
         above = next((one for one in self._tree.entries("") if one.name == ROOT), None)
@@ -131,8 +145,7 @@ class _Loading:
         total = sum(one.size for _, one in files)
         for path, one in files:
             if one.size > MAX_BYTES:
-                message = f"the file has {one.size:,} bytes; at most {MAX_BYTES:,} are read"
-                self._say("GP004", path, message, f"keep data out of {ROOT}/")
+                self.diagnostics.append(too_large(path, one.size))
         if len(files) > MAX_FILES:
             self._say("GP004", ROOT, f"{len(files)} files; at most {MAX_FILES} are read")
         elif total > MAX_TOTAL:
@@ -152,7 +165,7 @@ class _Loading:
             return None
         self.diagnostics += diagnostics
         if not isinstance(root, Table):
-            hint = "a pipeline file begins with a key such as `stages:`"
+            hint = "it begins with a key such as `stages:`, or `version:` of a buildspec"
             self.diagnostics.append(Diagnostic("GP103", root.span, "the file is not a mapping", hint))
             return None
         return root
@@ -162,12 +175,13 @@ class _Loading:
         if root is None:
             return None
         expanded = expand.expand(self._nameless(root), library)
-        shape: Shape[Pipeline] = read_model(Pipeline, expanded.root)
-        self.diagnostics += [*expanded.diagnostics, *shape.diagnostics]
+        built = buildspec.expand(expanded.root, self._buildspec)
+        shape: Shape[Pipeline] = read_model(Pipeline, built.root)
+        self.diagnostics += [*expanded.diagnostics, *islice(built.diagnostics, MAX_TOLD), *shape.diagnostics]
         if shape.model is None:
             return None
         pipeline = shape.model.model_copy(update={"name": stem})
-        reading = Reading(pipeline, shape.root, shape.lost | expanded.lost, self.sources)
+        reading = Reading(pipeline, shape.root, shape.lost | expanded.lost | built.lost, self.sources)
         self.diagnostics += islice(judge(reading), MAX_TOLD)
         self.needed += needed(reading)
         return pipeline
@@ -192,6 +206,34 @@ class _Loading:
         told = chain(shape.diagnostics, expand.check_file(reusable), expand.check_parameters(reusable))
         self.diagnostics += islice(told, MAX_TOLD)
         return reusable
+
+    def _buildspec(self, path: str) -> buildspec.Spec | str:
+        """The buildspec at a path of the commit, read once, or why there is none."""
+        if path not in self.specs:
+            self.specs[path] = self._no_file(path) or self._read_buildspec(path)
+        return self.specs[path]
+
+    def _no_file(self, path: str) -> str:
+        parts = path.split("/")
+        if not path.isprintable() or any(part in {"", ".", ".."} for part in parts):
+            return f"{path[:120]!r} is not a path of a file in the commit"
+        found = find(self._tree, path)
+        if found is None:
+            return f"there is no {path[:120]}"
+        if found.mode not in REGULAR:
+            return f"{path[:120]} is {_kind(found)}; only regular files are read"
+        self._left -= found.size
+        if found.size > MAX_BYTES or self._left < 0 or len(self.specs) >= MAX_FILES:
+            return f"{path[:120]} is too large, or there are too many buildspecs"
+        return ""
+
+    def _read_buildspec(self, path: str) -> buildspec.Spec:
+        root = self._nodes(path)
+        if root is None:
+            return buildspec.Spec(path, None, Table({}, Span(path)))
+        shape: Shape[Buildspec] = read_model(Buildspec, root)
+        self.diagnostics += shape.diagnostics
+        return buildspec.Spec(path, None if shape.diagnostics else shape.model, shape.root)
 
     def _say(self, code: str, path: str, message: str, hint: str = "") -> None:
         self.diagnostics.append(Diagnostic(code, Span(path), message, hint))

@@ -80,11 +80,16 @@ class BrokenFileError(Exception):
         self.diagnostic = diagnostic
 
 
+def too_large(path: str, size: int) -> Diagnostic:
+    """GP004: a file of more than MAX_BYTES."""
+    message = f"the file has {size:,} bytes; at most {MAX_BYTES:,} are read"
+    return Diagnostic("GP004", Span(path), message, "keep data out of it")
+
+
 def decode(path: str, data: bytes) -> str:
     """The text of a file; raises BrokenFileError where it is too large or not UTF-8."""
     if len(data) > MAX_BYTES:
-        message = f"the file has {len(data):,} bytes; at most {MAX_BYTES:,} are read"
-        raise BrokenFileError(Diagnostic("GP004", Span(path), message, "keep data out of .pipeline/"))
+        raise BrokenFileError(too_large(path, len(data)))
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -18,6 +18,7 @@ _SHORT_FORMS: dict[str, tuple[dict[str, Any], ...]] = {
     "Retries": ({"type": "integer", "minimum": 0, "maximum": 20},),
     "Push": ({"type": "null"},),
     "Approval": ({"type": "null"},),
+    "BuildspecFile": ({"type": "string"}, {"const": True}),
 }
 _NAMES: tuple[dict[str, Any], ...] = ({"type": "string"}, {"type": "array", "items": {"type": "string"}, "uniqueItems": True})
 
@@ -83,8 +84,13 @@ def _matrix(node: dict[str, Any]) -> dict[str, Any]:
 
 def models() -> tuple[type[BaseModel], ...]:
     """All models that a pipeline file is made of, the file itself first."""
-    found: dict[type[BaseModel], None] = {Pipeline: None}
-    ahead: list[type[BaseModel]] = [Pipeline]
+    return models_of(Pipeline)
+
+
+def models_of(whole: type[BaseModel]) -> tuple[type[BaseModel], ...]:
+    """A model and all that it is made of."""
+    found: dict[type[BaseModel], None] = {whole: None}
+    ahead = [whole]
     for model in ahead:
         for field in model.model_fields.values():
             for inner in _models_in(field.annotation):

@@ -71,7 +71,7 @@ def _of_action(key: str, rest: Loc, is_key: bool) -> Kind:
         return _if(rest[:1] != () and rest[0] in _OF_APPROVALS)
     if key == "deploy":
         return _of_deployment(rest)
-    if key == "artifacts" and "optional" in rest[1:]:
+    if key == "artifacts" and rest[1:2] in {("optional",), ("flat",)}:
         return Kind.NOWHERE
     return _if(key in _TEXTS)
 

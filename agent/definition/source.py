@@ -31,6 +31,12 @@ class Tree(Protocol):
         """The content of a regular file; raises KeyError if there is none."""
 
 
+def find(tree: Tree, path: str) -> Entry | None:
+    """The entry at a path, if there is one."""
+    directory, _, name = path.rpartition("/")
+    return next((one for one in tree.entries(directory) if one.name == name), None)
+
+
 class MemoryTree:
     """A tree of the given files; `modes` gives a path another mode than that of a regular file."""
 

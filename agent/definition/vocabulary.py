@@ -20,7 +20,6 @@ ELSEWHERE = {
     ("Stage", "before_entry"): "conditions stand under `conditions`",
     ("Stage", "on_success"): "conditions stand under `conditions`",
     ("Stage", "depends_on"): "write `needs: [stage]`",
-    ("Action", "buildspec"): "buildspec files are not read yet; put the commands into `run`",
     ("Action", "script"): "write `run: |` and the commands below it, indented",
     ("Action", "commands"): "write `run: |` and the commands below it, indented",
     ("Action", "command"): "write `run: |` and the commands below it, indented",

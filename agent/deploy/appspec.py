@@ -5,12 +5,13 @@ Every mistake is told at once, with its place. Durations are seconds, paths on h
 
 import posixpath
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from agent.definition.deployment import EXISTS, Exists
 from agent.definition.diagnostics import Diagnostic, ordered, render
-from agent.definition.needed import Needed
-from agent.definition.nodes import BrokenFileError, Items, Node, Scalar, Table, decode, read
+from agent.definition.load import Loaded
+from agent.definition.nodes import MAX_BYTES, BrokenFileError, Items, Node, Scalar, Table, decode, read, too_large
+from agent.definition.source import REGULAR, Tree, find
 from agent.deploy.lifecycle import RESERVED, SCRIPTED
 from agent.errors import DefinitionError
 from agent.model.span import Span
@@ -75,18 +76,21 @@ def parse(path: str, data: bytes) -> AppSpec:
     return spec
 
 
-def judge(needed: Iterable[Needed], content: Callable[[str], bytes | None]) -> tuple[tuple[Diagnostic, ...], dict[str, str]]:
-    """What is wrong with the appspec files that a commit must have, and their texts by path; None is no such file."""
+def complete(loaded: Loaded, tree: Tree) -> Loaded:
+    """What was read of a commit, with what is wrong in the appspec files that it must have."""
     problems: list[Diagnostic] = []
     sources: dict[str, str] = {}
-    for path, missing in needed:
-        data = content(path)
-        if data is None:
+    for path, missing in loaded.needed:
+        entry = find(tree, path)
+        if entry is None or entry.mode not in REGULAR:
             problems.append(missing)
+        elif entry.size > MAX_BYTES:
+            problems.append(too_large(path, entry.size))
         elif path not in sources:
+            data = tree.read(path)
             sources[path] = data.decode(errors="replace")
             problems += _read(path, data)[1]
-    return tuple(problems), sources
+    return loaded._replace(diagnostics=ordered([*loaded.diagnostics, *problems]), sources=loaded.sources | sources)
 
 
 def _read(path: str, data: bytes) -> tuple[AppSpec, tuple[Diagnostic, ...]]:

@@ -20,7 +20,7 @@ def definition_trees(git: Git, commits: Iterable[str]) -> dict[str, str]:
     """For each commit, or tag of one, the id of its `.pipeline` tree; empty if it has none, or is no commit at all.
 
     Where `.pipeline` is not a directory but a file, a link or a submodule, it is its mode and id, such as `120000 4b82…`:
-    still one name for one content, which DefinitionTree takes too.
+    still one name for one content.
     """
     asked = list(dict.fromkeys(commits))
     if not asked:
@@ -37,6 +37,11 @@ def definition_trees(git: Git, commits: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def listing(git: Git, commit: str, paths: Iterable[str]) -> bytes:
+    """Mode and id of the files at these paths of a commit, as one name for all of it; files that are not there leave no trace."""
+    return git.run("--literal-pathspecs", "ls-tree", "-z", commit, "--", *paths)
+
+
 def _definition(content: bytes, width: int) -> str:
     """The entry `.pipeline` of a raw tree whose object ids have `width` bytes."""
     at = 0
@@ -50,13 +55,16 @@ def _definition(content: bytes, width: int) -> str:
     return ""
 
 
-class _ObjectTree:
-    """A tree of git's objects, listed directory by directory; each is asked for once."""
+class CommitTree:
+    """All files of a commit, listed directory by directory; each is asked for once.
 
-    def __init__(self, git: Git, root: tuple[Entry, ...] | None, oid: str = "") -> None:
+    Raises EnvironmentFault at the first look if there is no such commit.
+    """
+
+    def __init__(self, git: Git, commit: str) -> None:
         self._git = git
-        self._oid = oid
-        self._listed: dict[str, tuple[Entry, ...]] = {} if root is None else {"": root}
+        self._oid = commit
+        self._listed: dict[str, tuple[Entry, ...]] = {}
         self._contents: dict[str, bytes] = {}
 
     def entries(self, directory: str) -> tuple[Entry, ...]:
@@ -102,22 +110,6 @@ class _ObjectTree:
                 raise EnvironmentFault(f"object {oid} is missing in {self._git.git_dir}", hint="run git fsck there")
             size = int(header.rsplit(b" ", 1)[1])
             self._contents[oid], rest = rest[:size], rest[size + 1 :]
-
-
-class CommitTree(_ObjectTree):
-    """All files of a commit. Raises EnvironmentFault at the first look if there is no such commit."""
-
-    def __init__(self, git: Git, commit: str) -> None:
-        super().__init__(git, None, commit)
-
-
-class DefinitionTree(_ObjectTree):
-    """Only `.pipeline`, by an id of `definition_trees`; empty if that is empty."""
-
-    def __init__(self, git: Git, tree: str) -> None:
-        mode, _, oid = tree.rpartition(" ")
-        root = Entry(DEFINITION, int(mode, 8) if mode else DIRECTORY, 0, oid)
-        super().__init__(git, (root,) if tree else ())
 
 
 def _listed(line: bytes) -> Entry:

@@ -64,11 +64,13 @@ class Cache(Value, frozen=True, kw_only=True):
 
 
 class ArtifactOutput(Value, frozen=True, kw_only=True):
-    """Files that an action leaves for later ones: globs relative to the workspace."""
+    """Files that an action leaves for later ones: globs relative to `base` in the workspace, which is no part of the paths."""
 
     name: ArtifactName
     files: tuple[str, ...]
     exclude: tuple[str, ...] = ()
+    base: str = ""
+    flat: bool = False  # by the names of the files alone
     optional: bool = False
 
 

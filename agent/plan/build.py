@@ -90,7 +90,14 @@ def _artifact(name: str, matrix: Mapping[str, str]) -> ArtifactName:
 
 
 def _output(name: ArtifactName, output: document.ArtifactOutput) -> model.ArtifactOutput:
-    return model.ArtifactOutput(name=name, files=output.files, exclude=output.exclude, optional=output.optional)
+    return model.ArtifactOutput(
+        name=name,
+        files=output.files,
+        exclude=output.exclude,
+        base=output.base.strip("/"),
+        flat=output.flat,
+        optional=output.optional,
+    )
 
 
 def _timeout(action: document.Action, defaults: document.Defaults) -> timedelta:

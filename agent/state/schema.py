@@ -42,5 +42,7 @@ _POLICIES = (
     "ALTER TABLE executions ADD COLUMN policy TEXT NOT NULL DEFAULT ''",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _POLICIES)
+_OUTSIDE = ("ALTER TABLE verdicts ADD COLUMN outside TEXT NOT NULL DEFAULT ''",)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _POLICIES, _OUTSIDE)
 VERSION = len(MIGRATIONS)

@@ -8,10 +8,14 @@ KEPT = 5000  # verdicts; the oldest are forgotten first
 
 
 class Verdict(NamedTuple):
-    """`ok`: `body` is JSON of what the judge keeps; else `body` is the text that the pusher reads."""
+    """`ok`: `body` is JSON of the entries; else `body` is the text that the pusher reads.
+
+    `outside` are the paths of files beyond the tree that it was judged with.
+    """
 
     ok: bool
     body: str
+    outside: tuple[str, ...] = ()
 
 
 class Verdicts:
@@ -21,11 +25,12 @@ class Verdicts:
         self._database = database
 
     def get(self, key: str) -> Verdict | None:
-        row = self._database.row("SELECT ok, body FROM verdicts WHERE key = ?", (key,))
-        return Verdict(bool(row[0]), row[1]) if row else None
+        row = self._database.row("SELECT ok, body, outside FROM verdicts WHERE key = ?", (key,))
+        return Verdict(bool(row[0]), row[1], tuple(row[2].splitlines())) if row else None
 
     def put(self, key: str, verdict: Verdict) -> None:
         """Keep a verdict; the same key again replaces it."""
         with self._database.transaction():
-            self._database.write("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?)", (key, int(verdict.ok), verdict.body))
+            values = (key, int(verdict.ok), verdict.body, "\n".join(verdict.outside))
+            self._database.write("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?)", values)
             self._database.write("DELETE FROM verdicts WHERE rowid <= (SELECT max(rowid) FROM verdicts) - ?", (KEPT,))

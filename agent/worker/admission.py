@@ -11,8 +11,7 @@ from agent.model.trigger import Entry
 from agent.plan.parameters import check, share
 from agent.plan.triggers import SKIP, Match, NoMatch, decide
 from agent.state.database import Database
-from agent.state.verdicts import Verdict
-from agent.worker.judge import Trees, entries, verdict
+from agent.worker.judge import Judged, Trees, entries
 
 
 class Start(NamedTuple):
@@ -65,19 +64,17 @@ def matched(git: Git, database: Database | None, push: Push, trees: Trees) -> tu
     read = _Commits(git, updates)
     found: list[Matched] = []
     lines: dict[str, None] = {}
-    judged: dict[str, Verdict] = {}
+    judged = Judged(git, database)
     for update in updates:
-        tree = trees[update.new]
         try:
-            if tree not in judged:
-                judged[tree] = verdict(git, database, tree)
-            matches, reasons = _decide_all(git, update, entries(judged[tree]), push, read)
+            verdict = judged.of(trees[update.new], update.new)
+            matches, reasons = _decide_all(git, update, entries(verdict), push, read)
         except EnvironmentFault:
             if read.has(update):
                 raise
             matches, reasons = [], [f"nothing is started for {update.ref}: {update.new} is not in the repository any more"]
         else:
-            if not judged[tree].ok:
+            if not verdict.ok:
                 reasons = [
                     f"nothing is started for {update.branch or update.tag}: its pipeline files are wrong (git pipeline check)"
                 ]

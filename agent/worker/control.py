@@ -158,7 +158,7 @@ class Bench:
 
     def _check_start(self, start: Start) -> None:
         tree = definition_trees(self._git, [start.commit]).get(start.commit, "")
-        found = verdict(self._git, self._database, tree) if tree else None
+        found = verdict(self._git, self._database, tree, start.commit) if tree else None
         if found and not found.ok:
             raise RefusedError(f"the pipeline files of {start.commit[:12]} are wrong:\n{found.body}")
         known = {entry.pipeline: entry for entry in entries(found)} if found else {}

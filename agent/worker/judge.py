@@ -6,22 +6,33 @@ The hooks import this. What reads YAML is imported only for a tree that nobody h
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
 from agent.errors import DefinitionError
 from agent.git.command import Git
-from agent.git.tree import definition_trees
+from agent.git.tree import definition_trees, listing
 from agent.model.push import RefUpdate
 from agent.model.trigger import Entry, Patterns, PushTrigger, ScheduleTrigger, Variable
 from agent.state.database import Database
 from agent.state.verdicts import Verdict, Verdicts
 
-# the packages that a verdict depends on
-_READERS = ("", "model", "definition", "definition/rules", "graph", "plan", "deploy", "actions", "actions/aws")
+# The packages that a verdict depends on.
+_READERS = (
+    "",
+    "model",
+    "definition",
+    "definition/rules",
+    "definition/buildspec",
+    "graph",
+    "plan",
+    "deploy",
+    "actions",
+    "actions/aws",
+)
 Trees = Mapping[str, str]  # as agent.git.tree.definition_trees returns them
-_LARGEST = 1 << 20  # bytes of an appspec.yml
+NOTHING = Verdict(True, "[]")  # on a commit without pipeline files
 _SHOWN = 5  # broken trees of one push that are explained in full
 
 
@@ -34,93 +45,80 @@ def judge(git: Git, database: Database | None, updates: Iterable[RefUpdate], tre
     moved = [update for update in updates if (update.branch or update.tag) and not update.is_deletion]
     if trees is None:
         trees = definition_trees(git, [update.new for update in moved])
-    refs: dict[str, list[RefUpdate]] = {}
-    for update in moved:
-        if tree := trees.get(update.new):
-            refs.setdefault(tree, []).append(update)
+    judged = Judged(git, database)
     broken: dict[str, list[str]] = {}
-    for tree, updates_of in refs.items():
-        found = verdict(git, database, tree)
+    for update in moved:
+        found = judged.of(trees.get(update.new, ""), update.new)
         if not found.ok:
-            broken[found.body] = [_name(update) for update in updates_of]
-            continue
-        for name, text in _lacking(git, database, found, updates_of):
-            broken.setdefault(text, []).append(name)
-    parts = [f"the pipeline files of {_listed(names)} are wrong:\n{text}" for text, names in list(broken.items())[:_SHOWN]]
+            broken.setdefault(found.body, []).append(update.branch or update.tag)
+    parts = [f"the pipeline files of {_listed(refs)} are wrong:\n{text}" for text, refs in list(broken.items())[:_SHOWN]]
     if len(broken) > _SHOWN:
         parts.append(f"and those of {len(broken) - _SHOWN} more commits")
     return "\n\n".join(parts)
 
 
-def _name(update: RefUpdate) -> str:
-    return update.branch or update.tag
+class Judged:
+    """The verdicts of one push, or of one look at the refs: each tree is asked for once."""
+
+    def __init__(self, git: Git, database: Database | None) -> None:
+        self._git = git
+        self._database = database
+        self._known: dict[str, Verdict] = {"": NOTHING}
+
+    def of(self, tree: str, commit: str) -> Verdict:
+        """What is known of the pipeline files of a commit whose `.pipeline/` is `tree`, or found out now."""
+        found = self._known.get(tree)
+        if found is None:
+            found = verdict(self._git, self._database, tree, commit)
+            if not found.outside:
+                self._known[tree] = found
+        return found
 
 
-def _lacking(git: Git, database: Database | None, found: Verdict, updates: list[RefUpdate]) -> Iterator[tuple[str, str]]:
-    """Refs whose commits lack a file that their pipelines deploy by, or have a wrong one, and what is wrong."""
-    needed: list[tuple[str, str]] = json.loads(found.body)["needed"]
-    if not needed:
-        return
-    asked = [(update, path, missing) for update in updates for path, missing in needed]
-    said = git.run("cat-file", "--batch-check", stdin="".join(f"{one.new}:{path}\n" for one, path, _ in asked).encode())
-    for (update, path, missing), line in zip(asked, said.split(b"\n"), strict=False):
-        oid, _, kind = line.decode(errors="replace").partition(" ")
-        if not kind.startswith("blob "):
-            yield _name(update), missing
-        elif int(kind[5:]) > _LARGEST:
-            yield _name(update), f"{path}: the file has {int(kind[5:]):,} bytes; at most {_LARGEST:,} are read"
-        elif not (judged := _appspec(git, database, path, oid)).ok:
-            yield _name(update), judged.body
+def verdict(git: Git, database: Database | None, tree: str, commit: str) -> Verdict:
+    """What is known of the pipeline files of a commit, or found out now. Raises EnvironmentFault if git or the database fails.
 
-
-def _appspec(git: Git, database: Database | None, path: str, oid: str) -> Verdict:
-    def find() -> Verdict:
-        find_packages()
-        from agent.deploy.appspec import AppSpecError, parse
-
-        try:
-            parse(path, git.run("cat-file", "blob", oid))
-        except AppSpecError as error:
-            return Verdict(False, str(error))
-        return Verdict(True, "")
-
-    return _known(database, f"{oid} {path}", find)
-
-
-def verdict(git: Git, database: Database | None, tree: str) -> Verdict:
-    """What is known of a `.pipeline/` tree, or found out now. Raises EnvironmentFault if git or the database fails."""
-    return _known(database, tree, lambda: _read(git, tree))
-
-
-def _known(database: Database | None, name: str, find: Callable[[], Verdict]) -> Verdict:
+    `tree` is the id of its `.pipeline/`. One that names files outside, such as buildspecs, is judged with each version of them.
+    """
     if database is None:
-        return find()
+        return _read(git, commit)
     verdicts = Verdicts(database)
-    key = f"{name}:{version()}"
+    key = _key(git, tree, "", ())
     found = verdicts.get(key)
+    if found and found.outside:
+        found = verdicts.get(_key(git, tree, commit, found.outside))
     if found is None:
-        found = find()
+        found = _read(git, commit)
+        if found.outside:
+            verdicts.put(key, Verdict(True, "[]", found.outside))
+            key = _key(git, tree, commit, found.outside)
         verdicts.put(key, found)
     return found
 
 
+def _key(git: Git, tree: str, commit: str, outside: tuple[str, ...]) -> str:
+    if not outside:
+        return f"{tree}:{version()}"
+    return f"{tree}:{version()}:{listing(git, commit, outside).decode(errors='backslashreplace')}"
+
+
 def entries(found: Verdict) -> tuple[Entry, ...]:
     """What a sound tree means for triggers; nothing if it is broken."""
-    return tuple(_entry(fields) for fields in json.loads(found.body)["entries"]) if found.ok else ()
+    return tuple(_entry(fields) for fields in json.loads(found.body)) if found.ok else ()
 
 
-def _read(git: Git, tree: str) -> Verdict:
+def _read(git: Git, commit: str) -> Verdict:
     find_packages()
-    from agent.definition.diagnostics import render
     from agent.definition.load import load  # 60 ms of YAML and pydantic
-    from agent.git.tree import DefinitionTree
+    from agent.deploy.appspec import complete
+    from agent.git.tree import CommitTree
 
+    tree = CommitTree(git, commit)
+    found = complete(load(tree), tree)
     try:
-        loaded = load(DefinitionTree(git, tree))
-        needed = [(one.path, render([one.missing], loaded.sources)) for one in loaded.needed]
-        return Verdict(True, json.dumps({"entries": loaded.entries, "needed": needed}))
+        return Verdict(True, json.dumps(found.entries), found.outside)
     except DefinitionError as error:
-        return Verdict(False, str(error))
+        return Verdict(False, str(error), found.outside)
 
 
 def find_packages() -> None:

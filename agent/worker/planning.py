@@ -32,7 +32,10 @@ class Planner:
         tree = definition_trees(self._git, [execution.commit]).get(execution.commit, "")
         if not tree:
             raise RefusedError(f"commit {execution.commit} has no .pipeline directory, or is gone from the repository")
-        for pipeline in self._read(tree, execution.commit).pipelines:
+        loaded = self._read(tree, execution.commit)
+        if loaded.diagnostics:
+            raise RefusedError(f"the pipeline files of commit {execution.commit} are wrong:\n{loaded.report}")
+        for pipeline in loaded.pipelines:
             if pipeline.name == execution.pipeline:
                 return build.build(pipeline, execution.variables, tree)
         raise RefusedError(f"commit {execution.commit} has no pipeline {execution.pipeline}")
@@ -45,9 +48,13 @@ class Planner:
         return msgspec.json.decode(body, type=Plan)
 
     def _read(self, tree: str, commit: str) -> Loaded:
-        if tree not in self._loaded:
-            self._loaded[tree] = load(CommitTree(self._git, commit))
+        """Kept under the tree, or where buildspecs outside of it belong to it, under the commit."""
+        key = commit if commit in self._loaded else tree
+        if key not in self._loaded:
+            loaded = load(CommitTree(self._git, commit))
+            key = commit if loaded.buildspecs else tree
+            self._loaded[key] = loaded
             if len(self._loaded) > KEPT:
                 self._loaded.popitem(last=False)
-        self._loaded.move_to_end(tree)
-        return self._loaded[tree]
+        self._loaded.move_to_end(key)
+        return self._loaded[key]

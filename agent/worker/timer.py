@@ -17,7 +17,7 @@ from agent.state.pushes import Pushes
 from agent.state.queue import Queue
 from agent.state.requests import Requests
 from agent.state.schedules import Schedules
-from agent.worker.judge import entries, verdict
+from agent.worker.judge import Judged, entries
 from agent.worker.places import Directories
 from agent.worker.spawn import wake_or_start
 from agent.worker.wake import is_heard
@@ -75,9 +75,9 @@ def _schedules(git: Git, database: Database) -> Iterator[tuple[str, str, Entry, 
     """The schedules in force: those of a branch's own head that name this branch."""
     heads = {ref.removeprefix("refs/heads/"): oid for ref, oid in all_refs(git).items() if ref.startswith("refs/heads/")}
     trees = definition_trees(git, list(heads.values()))
+    judged = Judged(git, database)
     for branch, commit in sorted(heads.items()):
-        tree = trees.get(commit)
-        for entry in entries(verdict(git, database, tree)) if tree else ():
+        for entry in entries(judged.of(trees.get(commit, ""), commit)):
             for trigger in entry.schedules:
                 if trigger.branch == branch:
                     yield branch, commit, entry, trigger

@@ -64,6 +64,39 @@ def test_globs(workspace, into, files, exclude, expected):
     assert found.record.digest == hashlib.sha256(found.archive.read_bytes()).hexdigest()
 
 
+@pytest.mark.parametrize(
+    ("files", "fields", "expected"),
+    [
+        (["**"], {"base": "dist"}, ["app.whl", "sub/data.txt", "sub/deep/x.md"]),
+        (["**/*"], {"base": "dist/sub", "exclude": ("*.txt",)}, ["deep/x.md"]),
+        (["**/*.{md,txt}"], {"flat": True, "exclude": ("README.md",)}, ["data.txt", "x.md"]),
+        (["sub/**"], {"base": "dist", "flat": True}, ["data.txt", "x.md"]),
+        (["*.none"], {"base": "dist", "optional": True}, []),
+    ],
+)
+def test_a_base_and_no_directories(workspace, into, files, fields, expected):
+    found = pack.collect(workspace, output(*files, **fields), into)
+    assert names(found.archive) == expected
+
+
+def test_two_files_of_one_name(workspace, into):
+    (workspace / "src/app.whl").write_text("another")
+    with pytest.raises(ArtifactError, match=r"dist/app.whl and src/app.whl have one name"):
+        pack.collect(workspace, output("**", flat=True), into)
+    assert list(into.iterdir()) == []
+
+
+def test_a_base_is_no_way_out(workspace, into, tmp_path):
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside/secret").write_text("x")
+    (workspace / "away").symlink_to(tmp_path / "outside")
+    (workspace / "dist/up").symlink_to("../README.md")
+    with pytest.raises(ArtifactError, match="no file matches 'away/"):
+        pack.collect(workspace, output("**/*", base="away"), into)
+    with pytest.raises(ArtifactError, match=r"up is a symbolic link to \.\./README\.md, which leads out"):
+        pack.collect(workspace, output("**", base="dist"), into)
+
+
 def test_the_same_files_make_the_same_archive(workspace, into):
     first = pack.collect(workspace, output("**"), into)
     for file in sorted(workspace.rglob("*"), reverse=True):

@@ -54,11 +54,11 @@ def test_all_mistakes_are_told_at_once():
 
 
 def test_nothing_there():
-    assert load(MemoryTree({"README.md": b""})) == ((), (), {}, ())
+    assert load(MemoryTree({"README.md": b""})) == ((), (), {}, (), ())
 
 
 def test_an_empty_directory():
-    assert load(MemoryTree({".pipeline/README.md": b""})) == ((), (), {}, ())
+    assert load(MemoryTree({".pipeline/README.md": b""})) == ((), (), {}, (), ())
 
 
 def test_the_name_is_the_stem():

@@ -2,12 +2,13 @@
 
 import pytest
 
+from agent.definition.buildspec.document import Buildspec
 from agent.definition.codes import CODES
 from agent.definition.document import ReusableAction
 from agent.definition.load import load
 from agent.definition.nodes import Node, Table, read
 from agent.definition.references import EXECUTION_KEYS, SOURCE_KEYS
-from agent.definition.schema import models
+from agent.definition.schema import models, models_of
 from agent.definition.source import MemoryTree
 from tests.support.reference import MARK, PAGE, examples, keys, written
 
@@ -41,6 +42,10 @@ def tables(node: Node) -> list[Table]:
 def test_every_key_has_an_example():
     shown = set().union(*(written_keys(read("x", text.decode())[0]) for example in EXAMPLES for text in example.files().values()))
     assert {key for model in (*models(), ReusableAction) for key in keys(model)} - shown == set()
+
+
+def test_every_key_of_a_buildspec_is_named():
+    assert [key for model in models_of(Buildspec) for key in keys(model) if f"`{key}`" not in PAGE.read_text()] == []
 
 
 def test_every_value_that_can_be_looked_up_is_named():

@@ -9,7 +9,7 @@ import pytest
 
 from agent.definition.source import DIRECTORY, SUBMODULE, SYMLINK
 from agent.errors import EnvironmentFault
-from agent.git.tree import AT_ONCE, CommitTree, DefinitionTree, DirectoryTree, definition_trees
+from agent.git.tree import AT_ONCE, CommitTree, DirectoryTree, definition_trees, listing
 from tests.support.repo import Refused, Repo
 
 FILES = {
@@ -27,7 +27,7 @@ def repo(tmp_path):
     return Repo(tmp_path)
 
 
-@pytest.fixture(params=["commit", "definition", "directory"])
+@pytest.fixture(params=["commit", "directory"])
 def tree(request, repo):
     repo.write(FILES)
     (repo.clone / "run.sh").chmod(0o755)
@@ -37,8 +37,6 @@ def tree(request, repo):
     repo.push()
     if request.param == "commit":
         return CommitTree(repo.server, commit)
-    if request.param == "definition":
-        return DefinitionTree(repo.server, definition_trees(repo.server, [commit])[commit])
     return DirectoryTree(repo.clone)
 
 
@@ -118,8 +116,6 @@ def test_definition_trees_of_many_commits_at_once(tmp_path, object_format):
     found = definition_trees(repo.server, [bare, first, same, tag, blob, "1" * len(first), first])
     tree = repo.git("rev-parse", f"{first}:.pipeline")
     assert found == {bare: "", first: tree, same: tree, tag: tree, blob: "", "1" * len(first): ""}
-    assert DefinitionTree(repo.server, tree).read(".pipeline/p.yaml") == b"1"
-    assert DefinitionTree(repo.server, "").entries("") == ()
 
 
 def test_no_commits_ask_nothing(repo):
@@ -134,9 +130,20 @@ def test_a_definition_that_is_no_directory(repo, mode):
     repo.push()
     found = definition_trees(repo.server, [repo.head])[repo.head]
     assert found == f"{mode:o} {oid}"
-    for tree in (DefinitionTree(repo.server, found), CommitTree(repo.server, repo.head)):
-        assert [entry.mode for entry in tree.entries("") if entry.name == ".pipeline"] == [mode]
-        assert tree.entries(".pipeline") == ()
+    tree = CommitTree(repo.server, repo.head)
+    assert [entry.mode for entry in tree.entries("") if entry.name == ".pipeline"] == [mode]
+    assert tree.entries(".pipeline") == ()
+
+
+def test_a_listing_changes_with_the_files(repo):
+    paths = ["buildspec.yml", "ci/build.yml"]
+    told = []
+    for files in ({"other": "1"}, {"buildspec.yml": "1"}, {"ci/build.yml": "1"}, {"other": "2"}, {"buildspec.yml": "2"}):
+        repo.commit_and_push(files)
+        told.append(listing(repo.server, repo.head, paths))
+    assert told[0] == b""
+    assert told[2] == told[3]
+    assert len(set(told)) == 4
 
 
 HOOK = """\
@@ -144,12 +151,12 @@ HOOK = """\
 import os, sys
 sys.path.insert(0, {source!r})
 from agent.git.command import Git, clean_environment, git_dir_of
-from agent.git.tree import DefinitionTree, definition_trees
+from agent.git.tree import CommitTree, definition_trees
 new = sys.stdin.readline().split()[1]
 for quarantine in (False, True):
     git = Git(git_dir_of(os.environ), clean_environment(os.environ, quarantine=quarantine))
     tree = definition_trees(git, [new])[new]
-    print(quarantine, DefinitionTree(git, tree).read(".pipeline/p.yaml") if tree else None)
+    print(quarantine, CommitTree(git, new).read(".pipeline/p.yaml") if tree else None)
 print(git.call("update-ref", "refs/notes/x", new)[2].decode())
 sys.exit(1)
 """
@@ -176,6 +183,6 @@ def test_neighbours_are_read_by_one_process(repo, tmp_path):
     fake.write_text(f'#!/bin/sh\necho "$@" >>{calls}\nexec {real} "$@"\n')
     fake.chmod(0o755)
     git = type(repo.server)(repo.bare, {**repo.server.environment, "PATH": str(fake.parent)})
-    tree = DefinitionTree(git, definition_trees(git, [commit])[commit])
+    tree = CommitTree(git, commit)
     assert [tree.read(f".pipeline/{number}.yaml") for number in range(30)] == [b"%d" % number for number in range(30)]
     assert len(calls.read_text().splitlines()) == 3

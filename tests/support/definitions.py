@@ -1,4 +1,4 @@
-"""Cases of the definition: a YAML file is one pipeline, a directory is a whole `.pipeline/`."""
+"""Cases of the definition: a YAML file is one pipeline, a directory a whole `.pipeline/`, its `root/` the commit around it."""
 
 from pathlib import Path
 
@@ -16,7 +16,11 @@ def tree(case: Path) -> MemoryTree:
     if case.is_file():
         return MemoryTree({".pipeline/release.yaml": case.read_bytes()})
     files = (path for path in case.rglob("*") if path.is_file())
-    return MemoryTree({f".pipeline/{path.relative_to(case)}": path.read_bytes() for path in files})
+    return MemoryTree({_place(path.relative_to(case)): path.read_bytes() for path in files})
+
+
+def _place(path: Path) -> str:
+    return str(path.relative_to("root")) if path.parts[0] == "root" else f".pipeline/{path}"
 
 
 def read(text: str | bytes) -> Loaded:

@@ -39,6 +39,11 @@ class Example(NamedTuple):
             action = "parameters: {python: '3.11', target: {}}\naction: {image: x, run: make}"
             text = _ACTION + _indented(self.text, 6)
             return {".pipeline/actions/lint.yaml": action.encode(), ".pipeline/release.yaml": text.encode()}
+        if self.kind in {"buildspec", "spec"}:
+            spec = self.text if self.kind == "spec" else "version: 0.2\nphases: {build: {commands: [make]}}"
+            text = _ACTION + _indented(self.text if self.kind == "buildspec" else "- {name: a, buildspec: true}\n", 6)
+            specs = dict.fromkeys(("buildspec.yml", "ci/web.yml", "ci/docs.yml"), spec.encode())
+            return {".pipeline/release.yaml": text.encode(), **specs}
         whole = {
             "": self.text,
             "top": self.text + _STAGES,

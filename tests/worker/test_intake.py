@@ -148,10 +148,10 @@ def test_a_commit_that_is_gone_starts_nothing(world):
 
 
 def test_one_bad_push_keeps_no_other_back(world):
-    world.move("refs/heads/broken", old=ZERO, process="1")
-    tree = world.repo.git("rev-parse", "HEAD:.pipeline")
-    world.database.write("UPDATE pushes SET body = replace(body, ?, ?)", (tree, "e" * 40))
+    world.move("refs/heads/broken", old=ZERO, process="1", files={".pipeline/release.yaml": GOOD + "# lost"})
+    blob = world.repo.git("rev-parse", "HEAD:.pipeline/release.yaml")
     world.move("refs/heads/sound", old=ZERO, process="2")
+    (world.repo.bare / "objects" / blob[:2] / blob[2:]).unlink()
     world.wait()
     admission = world.intake.settle()
     assert [one.ref for one in admission.started] == ["refs/heads/sound"]

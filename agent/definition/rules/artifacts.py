@@ -115,6 +115,7 @@ def _paths(placed: Placed) -> Iterator[tuple[Loc, str]]:
     action = placed.action
     yield (*placed.loc, "workdir"), action.workdir if not action.hosts else ""
     yield from (((*placed.loc, "inputs", name), path) for name, path in action.inputs.items())
+    yield from (((*placed.loc, "artifacts", name, "base"), output.base) for name, output in action.artifacts.items())
     for index, cache in enumerate(action.cache):
         for at, path in enumerate(cache.paths):
             yield (*placed.loc, "cache", index, "paths", at), path.removeprefix("~/").lstrip("/")

@@ -5,11 +5,11 @@ from datetime import timedelta
 
 from agent.definition.diagnostics import Diagnostic
 from agent.definition.document import Action, Pipeline
+from agent.definition.expand import KINDS
 from agent.definition.reading import Placed, Reading
 from agent.definition.shape import unknown_in
 from agent.definition.values import spell
 
-KINDS = ("run", "approval", "deploy", "uses")
 _PLACE = frozenset({"image", "hosts", "runner", "shell", "workdir", "user", "network", "resources", "services"})
 _RUN_ONLY = _PLACE | {"cache", "reports"}
 _CONTAINER_ONLY = ("services", "network", "user", "image")
@@ -23,7 +23,7 @@ def kinds(action: Action) -> tuple[str, ...]:
 
 
 def one_kind(reading: Reading) -> Iterator[Diagnostic]:
-    """GP105: an action is exactly one of run, approval, deploy, uses (or use)."""
+    """GP105: an action is exactly one of run, buildspec, approval, deploy, uses (or use)."""
     for placed in reading.actions:
         named = kinds(placed.action)
         if len(named) > 1:
@@ -31,7 +31,8 @@ def one_kind(reading: Reading) -> Iterator[Diagnostic]:
             yield reading.at("GP105", (*placed.loc, named[1]), message, "make two actions of it", on_key=True)
         if not named and not reading.lost & {*KINDS, "use", unknown_in(Action)}:
             message = f"action '{placed.action.name}' says nothing to do"
-            yield reading.at("GP105", (*placed.loc, "name"), message, "give it `run`, `approval`, `deploy`, `uses` or `use`")
+            hint = "give it `run`, `buildspec`, `approval`, `deploy`, `uses` or `use`"
+            yield reading.at("GP105", (*placed.loc, "name"), message, hint)
 
 
 def meaningless_keys(reading: Reading) -> Iterator[Diagnostic]:
@@ -48,7 +49,7 @@ def meaningless_keys(reading: Reading) -> Iterator[Diagnostic]:
 
 def _wrong_keys(kind: str) -> frozenset[str]:
     wrong = frozenset({"options"}) if kind != "uses" else frozenset[str]()
-    if kind != "run":
+    if kind not in {"run", "buildspec"}:
         wrong |= _RUN_ONLY
     return wrong | _NOT_APPROVAL if kind == "approval" else wrong
 
