@@ -47,6 +47,7 @@ def _parted(text: str) -> tuple[str, str]:
 
 def _of_key(name: str, value: bytes, key: str) -> bytes:
     try:
-        return str(json.loads(value)[key]).encode()
+        found = json.loads(value)[key]
     except (ValueError, KeyError, TypeError):
         raise EnvironmentFault(f"secret {name}: it is no JSON object with the key {key}") from None
+    return (found if isinstance(found, str) else json.dumps(found)).encode()
