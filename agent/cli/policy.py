@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from agent.config import Config
+from agent.config import Account, Config, HostGroup, Secret
 from agent.errors import RefusedError
 from agent.model.ids import RefName
 from agent.worker.permit import Permit
@@ -41,17 +41,23 @@ def of_ref(config: Config, ref: RefName) -> Iterator[str]:
     local = config.local
     yield "  local processes: " + (f"pipelines {', '.join(local.pipelines)}" if local.enabled else "never")
     for name, secret in sorted(config.secrets.items()):
-        given = protected or secret.unprotected
-        where = f"pipelines {', '.join(secret.pipelines)}; stages {', '.join(secret.stages)}"
-        yield f"  secret {name}: " + (where if given else "never, as the ref is not protected")
+        yield f"  secret {name}: {_where(secret, given=protected or secret.unprotected)}"
     if not config.secrets:
         yield "  secrets: none are configured"
+    for name, group in sorted(config.hosts.items()):
+        yield f"  hosts {name}: {_where(group, given=protected)}"
+    if not config.hosts:
+        yield "  hosts: none are configured"
     for name, account in sorted(config.accounts.items()):
-        who = f"{account.role or 'the agent itself'}; regions {', '.join(account.regions)}"
-        where = f"pipelines {', '.join(account.pipelines)}; stages {', '.join(account.stages)}"
-        yield f"  AWS account {name}: " + (f"{who}; {where}" if protected else "never, as the ref is not protected")
+        who = f"{account.role or 'the agent itself'}; regions {', '.join(account.regions)}; " if protected else ""
+        yield f"  AWS account {name}: {who}{_where(account, given=protected)}"
     if not config.accounts:
         yield "  AWS accounts: none are configured"
+
+
+def _where(section: Secret | HostGroup | Account, *, given: bool) -> str:
+    places = f"pipelines {', '.join(section.pipelines)}; stages {', '.join(section.stages)}"
+    return places if given else "never, as the ref is not protected"
 
 
 def of_person(config: Config, name: str) -> Iterator[str]:

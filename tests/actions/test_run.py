@@ -240,7 +240,7 @@ def test_a_failed_script_saves_no_cache(bench):
     assert "wheel" not in run_cached(bench, FILL, 2)
 
 
-def test_a_branch_cannot_poison_the_cache_of_main(bench):
+def test_lesson_1_4_a_branch_cannot_poison_the_cache_of_main(bench):
     bench.protected = False
     run_cached(bench, "echo evil > ~/.cache/pip/wheel", 1, ref="refs/heads/topic")
     bench.protected = True

@@ -14,6 +14,9 @@ keys = []
 roles = ["qa-lead"]
 [people.bob]
 roles = ["operator"]
+[hosts.web]
+addresses = ["192.0.2.1"]
+stages = ["production"]
 [secrets.TOKEN]
 environment = "GIT_PIPELINE_TOKEN"
 pipelines = ["release"]
@@ -43,6 +46,7 @@ def test_a_protected_ref(capsys, repository, ref):
     assert code == 0
     assert "is protected (protected: main, release/**, refs/tags/v*)" in text
     assert "secret TOKEN: pipelines release; stages *" in text
+    assert "hosts web: pipelines *; stages production" in text
     account = "AWS account prod: arn:aws:iam::123456789012:role/deploy; regions eu-*; pipelines *; stages production"
     assert account in text
 
@@ -51,6 +55,7 @@ def test_an_unprotected_ref(capsys, repository):
     _, text = explain(capsys, repository, "--ref", "feature")
     assert "refs/heads/feature is not protected" in text
     assert "secret TOKEN: never, as the ref is not protected" in text
+    assert "hosts web: never, as the ref is not protected" in text
     assert "AWS account prod: never, as the ref is not protected" in text
     assert "images python:*; network never" in text
     assert "local processes: never" in text

@@ -214,7 +214,7 @@ class ExecutorContract:
             ending = run(executor, one)
             assert (ending.exit_code, printed(one), (one.workspace / "trace").read_text()) == (0, b"out\n", "ran\n")
 
-    def test_sweep_keeps_what_is_to_be_kept_and_what_is_not_ours(
+    def test_lesson_1_17_a_sweep_keeps_what_is_to_be_kept_and_what_is_not_ours(
         self, executor: Executor, job: Jobs, tmp_path: Path, repository: str, shell: None
     ):
         other = self.build(repository + "-other")
@@ -237,7 +237,7 @@ class ExecutorContract:
         other.sweep(frozenset())
         getattr(other, "close", lambda: None)()
 
-    def test_an_empty_identity_is_a_bug(self):
+    def test_lesson_1_17_an_empty_identity_is_a_bug(self):
         if not self.has_shell:
             pytest.skip("this executor leaves nothing to sweep")
         with pytest.raises(AssertionError):

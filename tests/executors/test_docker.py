@@ -33,7 +33,7 @@ class TestDocker(ExecutorContract):
     make = "tests.support.executors:docker"
     image = images.BUSYBOX
 
-    def test_limits_and_rights_are_small(self, executor: Executor, job: Jobs):
+    def test_lesson_1_16_limits_and_rights_are_small(self, executor: Executor, job: Jobs):
         one = job(
             "grep -E 'CapEff|NoNewPrivs|Seccomp:' /proc/self/status\n"
             "cat /sys/fs/cgroup/memory/memory.limit_in_bytes; ls /sys/class/net"

@@ -63,13 +63,13 @@ def test_more_commands_at_once_than_sshd_has_sessions(farm: Farm, host: Host):
     connection.close()
 
 
-def test_an_unknown_host_is_refused_with_the_line_to_add(farm: Farm, host: Host):
+def test_lesson_1_22_an_unknown_host_is_refused_with_the_line_to_add(farm: Farm, host: Host):
     with pytest.raises(HostKeyFault, match="not known") as fault:
         connect(route(host, farm.key, known=KnownHosts([])))
     assert host.known in fault.value.hint
 
 
-def test_a_wrong_host_key_is_refused_and_no_key_of_ours_is_shown(farm: Farm, host: Host, tmp_path: Path):
+def test_lesson_1_22_a_wrong_host_key_is_refused_and_no_key_of_ours_is_shown(farm: Farm, host: Host, tmp_path: Path):
     other = keygen(tmp_path / "other").with_name("other.pub").read_text()
     before = host.log.count("publickey")
     with pytest.raises(HostKeyFault, match="somebody stands in between"):

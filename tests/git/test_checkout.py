@@ -271,7 +271,7 @@ def test_a_submodule_is_an_empty_directory(repo, checkouts):
     assert not list((tree / "lib").iterdir())
 
 
-def test_a_hostile_tree_is_refused(repo, checkouts):
+def test_lesson_1_14_a_hostile_tree_is_refused(repo, checkouts):
     blob = repo.git("hash-object", "-w", "--stdin", at=repo.bare, stdin=b"x")
     inner = repo.git("mktree", at=repo.bare, stdin=f"100644 blob {blob}\tconfig\n".encode())
     raw = b"40000 .git\0" + bytes.fromhex(inner)

@@ -16,7 +16,7 @@ def repo(tmp_path):
     return Repo(tmp_path)
 
 
-def test_nothing_of_git_reaches_a_child():
+def test_lesson_1_11_nothing_of_git_reaches_a_child():
     environ = {"PATH": "/bin", "HOME": "/h", "LANG": "C", "GIT_DIR": ".", "GIT_OBJECT_DIRECTORY": "/o", "GIT_CONFIG_COUNT": "1"}
     assert clean_environment(environ) == {"PATH": "/bin", "HOME": "/h", "LANG": "C"}
 
@@ -70,7 +70,7 @@ def test_a_missing_repository_is_told(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give a repository away")
-def test_a_repository_of_somebody_else_is_readable(repo):
+def test_lesson_1_13_a_repository_of_somebody_else_is_readable(repo):
     commit = repo.commit_and_push({"a": "1"})
     for directory, _, files in os.walk(repo.bare):
         for path in (directory, *(f"{directory}/{name}" for name in files)):

@@ -162,7 +162,7 @@ sys.exit(1)
 """
 
 
-def test_a_hook_reads_what_is_not_accepted_yet_and_cannot_move_refs(repo):
+def test_lesson_1_6_a_hook_reads_what_is_not_accepted_yet_and_cannot_move_refs(repo):
     source = str(Path(__file__).parents[2])
     repo.hook("pre-receive", HOOK.format(python=sys.executable, source=source))
     repo.commit({".pipeline/p.yaml": "new"})

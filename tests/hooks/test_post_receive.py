@@ -123,7 +123,7 @@ def test_variables(repo):
 
 
 @pytest.mark.parametrize("name", ["$(id)", "`id`", "a;b", "it's", "\u00fc", 'x"y', "-f"[1:] + "|g"])
-def test_a_hostile_branch_name_is_only_a_name(repo, name):
+def test_lesson_1_2_a_hostile_branch_name_is_only_a_name(repo, name):
     repo.commit(RELEASE)
     repo.detached(f"HEAD:refs/heads/{name}")
     assert [row.ref for row in repo.executions] == [f"refs/heads/{name}"]

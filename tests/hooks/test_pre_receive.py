@@ -33,7 +33,7 @@ def test_a_refused_push_leaves_nothing_open(repo):
     "ref",
     ["refs/notes/pipeline", "refs/notes/pipeline-record", "refs/notes/pipeline-log", "refs/notes/pipeline-x", "refs/pipeline/x"],
 )
-def test_the_agents_refs_are_its_own(repo, ref):
+def test_lesson_1_23_the_agents_refs_are_its_own(repo, ref):
     repo.commit({"a": "1"})
     with pytest.raises(Refused, match="written by the agent alone"):
         repo.push(f"HEAD:{ref}")
@@ -68,7 +68,7 @@ def test_what_is_below_another_ref_is_not_judged(repo):
 
 
 @pytest.mark.parametrize("kind", ["symlink to a file", "symlink as the directory", "submodule"])
-def test_only_regular_files_count(repo, kind):
+def test_lesson_1_14_only_regular_files_count(repo, kind):
     repo.commit({"release.yaml": GOOD})
     if kind == "symlink to a file":
         repo.write({".pipeline/good.yaml": GOOD})
@@ -98,7 +98,7 @@ def test_only_regular_files_count(repo, kind):
     ],
     ids=["aliases", "depth", "size", "binary", "syntax"],
 )
-def test_hostile_yaml_is_refused_and_hangs_nothing(repo, text):
+def test_lesson_1_15_hostile_yaml_is_refused_and_hangs_nothing(repo, text):
     repo.commit({".pipeline/release.yaml": text})
     with pytest.raises(Refused) as caught:
         repo.push()

@@ -90,7 +90,7 @@ def test_how_a_log_is_made_readable(raw: bytes, text: str) -> None:
 
 
 @given(st.integers(0, 400), st.integers(8, 2000))
-def test_a_cut_log_has_its_head_its_tail_and_says_what_is_missing(
+def test_lesson_1_19_a_cut_log_has_its_head_its_tail_and_says_what_is_missing(
     tmp_path_factory: pytest.TempPathFactory, count: int, cap: int
 ) -> None:
     log = tmp_path_factory.getbasetemp() / "long.log"

@@ -84,7 +84,7 @@ def test_a_note_that_somebody_rewrote(repo, ref, said, signed):
         assert any(line.startswith(f"{ref}: commit") and line.endswith("it is not signed") for line in wrong), wrong
 
 
-def test_another_agent_has_written(repo):
+def test_lesson_1_23_another_agent_has_written(repo):
     story = repo.passed(1)
     text = repo.note(RECORD, story.execution.commit)
     repo.rewrite(RECORD, story.execution.commit, text + b"\n", PrivateKey.generate())

@@ -46,7 +46,7 @@ def facts_of(tmp_path):
     return json.loads((tmp_path / "facts").read_text())
 
 
-def test_nothing_is_inherited(worker, tmp_path):
+def test_lesson_1_12_nothing_is_inherited(worker, tmp_path):
     log = tmp_path / "agent.log"
     leaked = os.open(tmp_path, os.O_RDONLY)
     os.set_inheritable(leaked, True)
