@@ -144,11 +144,12 @@ class HostGroup(Section):
     port: Annotated[int, Field(ge=0, le=65535)] = 0  # default: 22
     key: str = ""  # private key, relative to this file's directory; default: those in ~/.ssh
     passphrase: SecretName | Literal[""] = ""  # the secret with the key's passphrase
+    instance_connect: bool = False  # EC2 Instance Connect: a fresh key for each login, that the host takes for a minute
     agent: str = ""  # the socket of an ssh-agent whose keys are tried too: the agent's own, never that of who pushes
     host_keys: tuple[str, ...] = ()  # lines as in a known_hosts file; one that starts with the key speaks of all hosts
     known_hosts: str = ""  # a file, relative to this file's directory; default: ~/.ssh/known_hosts
     jump: str = ""  # user@host:port; several with a comma between them, the nearest first
-    ssh_config: str = ""  # a file that ssh is asked for the way, relative to this file's directory
+    ssh_config: str = ""  # a file that ssh is asked for the way, by the address or the instance's id; relative likewise
     timeout: timedelta = timedelta(seconds=10)  # of each step of connecting
     pipelines: tuple[str, ...] = ("*",)
     stages: tuple[str, ...] = ("*",)
@@ -162,6 +163,8 @@ class HostGroup(Section):
     def _has_hosts(self) -> "HostGroup":
         if not self.addresses and not self.ec2:
             raise ValueError("a group needs `addresses` or `ec2`")
+        if self.instance_connect and (self.addresses or not self.ec2):
+            raise ValueError("`instance_connect` is for groups whose hosts all come from `ec2`")
         return self
 
 

@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import msgspec
+
 from agent.aws.session import Sessions
 from agent.config import Ec2
 from agent.errors import EnvironmentFault
@@ -19,6 +21,14 @@ def find(sessions: Sessions, places: Iterable[Ec2]) -> tuple[Host, ...]:
     found = [host for place in places for host in sorted(_of(sessions, place), key=lambda host: (host.name, host.id))]
     counts = Counter(host.name for host in found)
     return tuple(_unique(host, counts[host.name]) for host in found)
+
+
+def admit(sessions: Sessions, host: Host, user: str, key: str) -> None:
+    """Let a public key in for this user within the next minute (EC2 Instance Connect). Raises EnvironmentFault."""
+    with sessions.said(f"EC2 Instance Connect for {host.name}"):
+        client = sessions.client("ec2-instance-connect", region=host.region, role=host.role)
+        about = {"InstanceId": host.id, "AvailabilityZone": host.zone} if host.zone else {"InstanceId": host.id}
+        client.send_ssh_public_key(InstanceOSUser=user, SSHPublicKey=key, **about)
 
 
 def _of(sessions: Sessions, place: Ec2) -> Iterator[Host]:
@@ -39,15 +49,12 @@ def _host(instance: dict[str, Any], place: Ec2) -> Host:
         raise EnvironmentFault(f"{identity} in {place.region} has no {place.address} address", hint="choose another `address`")
     tags = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", [])}
     name = re.sub("[^A-Za-z0-9._-]", "-", tags.get("Name", "")).lstrip("._-")[:80] or identity
-    return Host(name=name, address=address, id=identity, zone=instance.get("Placement", {}).get("AvailabilityZone", ""))
+    zone = instance.get("Placement", {}).get("AvailabilityZone", "")
+    return Host(name=name, address=address, id=identity, zone=zone, region=place.region, role=place.role)
 
 
 def _unique(host: Host, times: int) -> Host:
-    return host if times == 1 else Host(**{**_fields(host), "name": f"{host.name}-{host.id}"})
-
-
-def _fields(host: Host) -> dict[str, Any]:
-    return {name: getattr(host, name) for name in host.__struct_fields__}
+    return host if times == 1 else msgspec.structs.replace(host, name=f"{host.name}-{host.id}")
 
 
 def _values(value: str | tuple[str, ...]) -> list[str]:

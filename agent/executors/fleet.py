@@ -76,9 +76,12 @@ class Fleet:
     def on(self, group: str, host: Host) -> SshExecutor:
         """The executor of one host; the same one as long as the worker lives. Raises RefusedError or EnvironmentFault."""
         with self._lock:
-            if (group, host) not in self._executors:
-                self._executors[group, host] = self._build(self._group(group), host)
-            return self._executors[group, host]
+            known = self._executors.get((group, host))
+        if known:
+            return known
+        made = self._build(self._group(group), host)  # asks ssh, perhaps: not while others wait
+        with self._lock:
+            return self._executors.setdefault((group, host), made)
 
     def place(self, job: Job) -> Places:
         """See Executor; each host has its own places, which its own executor tells."""

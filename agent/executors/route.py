@@ -14,11 +14,16 @@ _JUMP = re.compile(r"(?:(?P<user>[^@]+)@)?(?P<host>\[[^\]]+\]|[^:\[\]]+)(?::(?P<
 
 
 class Keys(NamedTuple):
-    """What a user shows to be let in. `agent`: the socket of an ssh-agent. `passphrase` gives that of encrypted key files."""
+    """What a user shows to be let in.
+
+    `agent`: the socket of an ssh-agent. `passphrase` gives that of encrypted key files. `once` makes the host take a public key,
+    given as a line, for the login that follows at once: then a fresh key is made for each login, and never leaves the memory.
+    """
 
     files: tuple[Path, ...] = ()
     agent: Path | None = None
     passphrase: Callable[[], bytes] | None = None
+    once: Callable[[str], None] | None = None
 
 
 class Route(NamedTuple):
@@ -93,6 +98,7 @@ def _as_said(route: Route, alias: str, said: dict[str, list[str]]) -> Route:
             files=route.keys.files or files,
             agent=route.keys.agent or (Path(agent).expanduser() if agent not in ("", "SSH_AUTH_SOCK") else None),
         ),
-        proxy=one("proxycommand"),
     )
-    return through(route, one("proxyjump"))
+    tokens = {"h": named or alias, "p": str(route.port), "r": route.user, "n": alias, "%": "%"}
+    command = re.sub("%(.)", lambda found: tokens.get(found[1], found[0]), one("proxycommand"))
+    return through(route._replace(proxy=command), one("proxyjump"))

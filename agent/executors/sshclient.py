@@ -5,9 +5,13 @@ connection is set up by hand, so that it is quick and the host key is judged bef
 """
 
 import contextlib
+import io
 import logging
+import os
 import random
+import signal
 import socket
+import subprocess
 import threading
 import time
 from collections import defaultdict
@@ -16,6 +20,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import paramiko
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from paramiko.kex_curve25519 import KexCurve25519
 
 from agent.errors import EnvironmentFault
@@ -101,6 +107,23 @@ class _Transport(paramiko.Transport):
             raise HostKeyFault(f"{self._route.place} is not trusted: {why}", hint=_advice(self._route, host_key, self._known))
         super()._verify_key(host_key, sig)  # type: ignore[misc]
         self._shown = host_key
+
+
+class _Proxy(_Quick):
+    """The standard streams of a command, as a socket; the command ends with it."""
+
+    def __init__(self, command: str) -> None:
+        here, there = socket.socketpair()
+        with there:
+            words, end = ["sh", "-c", f"exec {command}"], there.fileno()
+            self._process = subprocess.Popen(words, stdin=end, stdout=end, stderr=subprocess.DEVNULL, start_new_session=True)
+        super().__init__(here)
+
+    def close(self) -> None:
+        self._inner.close()
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGTERM)
+        self._process.wait()
 
 
 class _Agent(paramiko.agent.AgentSSH):
@@ -250,7 +273,7 @@ def _connect(route: Route, keys: tuple[paramiko.PKey, ...]) -> Connection:
 
 def _dial(route: Route) -> Any:  # noqa: ANN401 - what paramiko takes for a socket
     if route.proxy:
-        return paramiko.ProxyCommand(route.proxy)
+        return _Proxy(route.proxy)
     sock = socket.create_connection((route.host, route.port), route.timeout)
     for level, name, value in (
         (socket.IPPROTO_TCP, "TCP_NODELAY", 1),
@@ -275,7 +298,12 @@ def _log_in(transport: paramiko.Transport, route: Route, keys: tuple[paramiko.PK
         except paramiko.AuthenticationException:
             if not transport.is_active():
                 raise LoginFault(f"{route.place} hung up on us", hint="does it allow as many keys as were tried?") from None
-    names = ", ".join(str(path) for path in route.keys.files) or ("those of the ssh-agent" if route.keys.agent else "none")
+    tried = {
+        "a fresh one": bool(route.keys.once),
+        ", ".join(str(path) for path in route.keys.files): bool(route.keys.files),
+        "those of the ssh-agent": route.keys.agent is not None,
+    }
+    names = ", ".join(name for name, used in tried.items() if used) or "none"
     raise LoginFault(
         f"{route.place} does not let us in", hint=f"the public key must stand in its authorized_keys; keys tried: {names}"
     )
@@ -284,7 +312,7 @@ def _log_in(transport: paramiko.Transport, route: Route, keys: tuple[paramiko.PK
 @contextlib.contextmanager
 def _offered(keys: Keys) -> Iterator[tuple[paramiko.PKey, ...]]:
     """The keys to show, in turn; those of an agent serve as long as the connection to it is open."""
-    files = tuple(_loaded_once(path, keys) for path in keys.files)
+    files = (*_made(keys), *(_loaded_once(path, keys) for path in keys.files))
     if not keys.agent:
         yield files
         return
@@ -297,6 +325,14 @@ def _offered(keys: Keys) -> Iterator[tuple[paramiko.PKey, ...]]:
                 f"the ssh-agent at {keys.agent} does not answer: {_told(error)}", hint="is it running?"
             ) from error
         yield (*files, *agent.get_keys())
+
+
+def _made(keys: Keys) -> Iterator[paramiko.PKey]:
+    if keys.once:
+        private = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+        key = paramiko.Ed25519Key(file_obj=io.StringIO(private.decode()))
+        keys.once(f"{key.get_name()} {key.get_base64()}")
+        yield key
 
 
 def _loaded_once(path: Path, keys: Keys) -> paramiko.PKey:

@@ -11,6 +11,8 @@ class Host(Value, frozen=True, kw_only=True):
     port: int = 0
     id: str = ""  # of the instance
     zone: str = ""
+    region: str = ""
+    role: str = ""  # as which AWS is asked about it
 
     def __str__(self) -> str:
         about = " ".join(filter(None, (self.address + (f":{self.port}" if self.port else ""), self.id, self.zone)))

@@ -14,13 +14,25 @@ DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 
 
 class Routes:
-    """Makes routes. `directory`: of the configuration; `home` and `user`: whom the agent runs as; `secret` gives one by name."""
+    """Makes routes.
 
-    def __init__(self, directory: Path, home: Path, user: str, secret: Callable[[str], bytes]) -> None:
+    `directory`: of the configuration; `home` and `user`: whom the agent runs as; `secret` gives one by name; `admit` makes a host
+    take a public key for a user's next login.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        home: Path,
+        user: str,
+        secret: Callable[[str], bytes],
+        admit: Callable[[Host, str, str], None],
+    ) -> None:
         self._directory = directory
         self._home = home
         self._user = user
         self._secret = secret
+        self._admit = admit
 
     def of(self, group: HostGroup, host: Host) -> Route:
         """The way to one host of a group. Raises ConfigError for a file that is not there, EnvironmentFault from `ssh -G`."""
@@ -38,7 +50,10 @@ class Routes:
         )
         if group.ssh_config:
             given = (*(("-l", group.user) if group.user else ()), *(("-p", str(route.port)) if host.port or group.port else ()))
-            route = configured(route, host.address, self._file(group.ssh_config), *given)
+            route = configured(route, host.id or host.address, self._file(group.ssh_config), *given)
+        if group.instance_connect:
+            user = route.user
+            route = route._replace(keys=route.keys._replace(once=lambda key: self._admit(host, user, key)))
         return through(route, group.jump) if group.jump else route
 
     def _key_files(self, group: HostGroup) -> tuple[Path, ...]:

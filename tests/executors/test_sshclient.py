@@ -1,6 +1,7 @@
 """Connections to real servers: who is let in, who is trusted, over which way."""
 
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -12,6 +13,21 @@ from agent.executors.route import Keys, configured, through
 from agent.executors.sshclient import HostKeyFault, LoginFault, Unreachable, connect
 from tests.support.engine import until
 from tests.support.farm import Farm, Host, keygen, route
+
+PROXY = """\
+#!{python}
+import os, socket, sys, threading
+assert sys.argv[1:] == ["i-0123", "i-0123", "2222", "100%"], sys.argv
+far = socket.create_connection(("{host}", 2222))
+
+def back():
+    while data := far.recv(65536):
+        os.write(1, data)
+
+threading.Thread(target=back, daemon=True).start()
+while data := os.read(0, 65536):
+    far.sendall(data)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -186,8 +202,21 @@ def test_as_an_ssh_config_file_has_it(farm: Farm, host: Host, tmp_path: Path):
     config.write_text(f"Include {included}\n")
     bare = route(host, farm.key, host="web", port=22, user="nobody", keys=Keys())
     assert said(configured(bare, "web", config)) == host.name
-    config.write_text(f"Include {included}\nHost web\n  ProxyCommand ssh-proxy-that-is-not-there\n")
-    assert configured(bare, "web", config).proxy == "ssh-proxy-that-is-not-there"
+
+
+def test_by_way_of_a_command(farm: Farm, host: Host, tmp_path: Path):
+    """As for instances that only a tool of the provider reaches: ssh is asked by the instance's id."""
+    config, proxy = tmp_path / "config", tmp_path / "proxy"
+    proxy.write_text(PROXY.format(python=sys.executable, host=host.address))
+    proxy.chmod(0o755)
+    config.write_text(f"Host i-*\n  Port {host.port}\n  ProxyCommand {proxy} '%n' %h %p 100%%\n")
+    way = configured(route(host, farm.key, port=22), "i-0123", config)
+    assert way.proxy == f"{proxy} 'i-0123' i-0123 {host.port} 100%"
+    assert (way.host, way.port) == (host.address, host.port)
+    assert said(way) == host.name
+    config.write_text("Host *\n  ProxyCommand exit 1\n")
+    with pytest.raises(Unreachable, match="cannot be reached"):
+        connect(configured(route(host, farm.key, timeout=1.0), "i-0123", config))
 
 
 def test_a_host_that_is_not_there(farm: Farm):
