@@ -47,10 +47,10 @@ class Hosted(Steered):
             )
         )
 
-    def release(self, script: str, more: str = "", name: str = "release") -> str:
+    def release(self, script: str, more: str = "", *, name: str = "release", group: str = "web") -> str:
         """Commit a pipeline whose one action runs on the hosts, not pushed yet; the commit."""
         lines = "".join(f"          {line}\n" for line in script.splitlines())
-        action = f"      - name: go\n        hosts: web\n        run: |\n{lines}"
+        action = f"      - name: go\n        hosts: {group}\n        run: |\n{lines}"
         action += "".join(f"        {line}\n" for line in more.splitlines())
         triggers = 'triggers: [{push: {branches: ["**"]}}]\n'
         return self.commit({f".pipeline/{name}.yaml": f"{triggers}stages:\n  - name: stage\n    actions:\n{action}"})

@@ -1,5 +1,6 @@
 """Scripts on hosts, end to end: a real push, a real worker, real sshd processes, notes at the end."""
 
+import json
 import re
 from collections import Counter
 from pathlib import Path
@@ -8,8 +9,10 @@ import pytest
 
 from agent.executors import processes
 from agent.executors.supervisor import MARK
+from tests.support import cloud
 from tests.support.farm import Farm, Host
 from tests.support.hosted import Hosted
+from tests.support.instances import Instances
 
 SECRET = "s3cr3t-value"
 
@@ -21,6 +24,11 @@ def farm(tmp_path_factory: pytest.TempPathFactory):
         made.host()
     yield made
     made.close()
+
+
+@pytest.fixture(scope="module")
+def endpoint():
+    yield from cloud.serve()
 
 
 @pytest.fixture
@@ -183,3 +191,32 @@ def cut(repo: Hosted) -> None:
 
 def printed(executions: Path) -> str:
     return "".join(path.read_text() for path in executions.glob("*/logs/*.log"))
+
+
+def test_the_hosts_are_those_that_ec2_tells_when_the_action_starts(repo: Hosted, endpoint: str, monkeypatch: pytest.MonkeyPatch):
+    """Two places in one group, one of them in another account; who has stopped is not asked; the record tells who was."""
+    repo.environment |= cloud.environment(endpoint)
+    for name, value in cloud.environment(endpoint).items():
+        monkeypatch.setenv(name, value)
+    instances = Instances(cloud.emptied(endpoint))
+    first, second, third, _ = repo.hosts
+    ids = [instances.start(first.address, Role="web", Name="here")]
+    ids += [instances.start(second.address, account="222222222222", region="us-east-1", Role="web", Name="there")]
+    instances.client().stop_instances(InstanceIds=[instances.start(third.address, Role="web", Name="gone")])
+    role = "arn:aws:iam::222222222222:role/deploy"
+    repo.set_hosts(
+        f"[hosts.fleet]\nuser = 'root'\nport = {first.port}\nkey = '{repo.farm.key}'\n"
+        f"host_keys = {json.dumps([host.known for host in repo.hosts])}\n"
+        "[[hosts.fleet.ec2]]\nregion = 'eu-west-1'\ntags = {Role = 'web'}\n"
+        f"[[hosts.fleet.ec2]]\nregion = 'us-east-1'\ntags = {{Role = 'web'}}\nrole = '{role}'\n"
+    )
+    repo.release('echo "on $(hostname)"', group="fleet")
+    said = repo.push()
+    repo.wait_for("Succeeded")
+    assert f"here | on {first.name}" in said
+    assert f"there | on {second.name}" in said
+    found = repo.action()
+    assert found["message"] == "2/2 hosts"
+    assert found["resolved"]["hosts"] == (
+        f"here ({first.address} {ids[0]} eu-west-1b), there ({second.address} {ids[1]} us-east-1b)"
+    )
