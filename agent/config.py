@@ -11,9 +11,10 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 import tomli
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from agent.errors import ConfigError
+from agent.settings import Artifacts, CommitStatus, Mail, Notify, SecretName, Section
 
 _SSH_KEY = re.compile(
     r"(?P<options>(?:[a-z-]+(?:=\"[^\"\x00-\x1f]*\")?(?:,[a-z-]+(?:=\"[^\"\x00-\x1f]*\")?)* +)?)"
@@ -21,16 +22,9 @@ _SSH_KEY = re.compile(
 )
 _OPENPGP_KEY = re.compile(r"openpgp:(?: ?[0-9A-Fa-f]){40}(?:(?: ?[0-9A-Fa-f]){24})?")
 SOURCES = ("file", "environment", "ssm", "secretsmanager")
-SecretName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 AccountName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 PersonName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}$")]
-
-
-class Section(BaseModel):
-    """A table of the file: unknown keys are errors, values do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Docker(Section):
@@ -192,12 +186,17 @@ class Config(Section):
     docker: Docker = Docker()
     local: Local = Local()
     logs: Logs = Logs()
+    artifacts: Artifacts = Artifacts()
     retention: Retention = Retention()
     people: Mapping[PersonName, Person] = {}
     secrets: Mapping[SecretName, Secret] = {}
     hosts: Mapping[HostName, HostGroup] = {}
     accounts: Mapping[AccountName, Account] = {}
     control: Control = Control()
+    link: str = ""  # where people see a commit: https://git.example.com/site/commit/{commit}; also {pipeline} {number} {ref} {id}
+    notify: tuple[Notify, ...] = ()
+    status: tuple[CommitStatus, ...] = ()
+    mail: Mail = Mail()
     revoked_keys: str = ""  # SSH keys that count no more: a KRL or a list of public keys; relative to this file's directory
     openpgp_keyring: str = ""  # exported OpenPGP keys, not armored; relative to this file's directory
 
@@ -210,6 +209,15 @@ class Config(Section):
                 plain = blob["blob"].rstrip("=") if blob else key.replace(" ", "").upper()
                 if not (blob and "cert-authority" in blob["options"].lower()) and owners.setdefault(plain, name) != name:
                     raise ValueError(f"one key belongs to {owners[plain]} and to {name}: it could not tell who has signed")
+        return self
+
+    @model_validator(mode="after")
+    def _knows_the_secrets_that_it_names(self) -> "Config":
+        named = {rule.secret for rule in self.notify} | {rule.token for rule in self.status} | {self.mail.password}
+        named |= {url for rule in self.notify for url in (rule.webhook, rule.slack) if url and "://" not in url}
+        missing = sorted(named - {""} - self.secrets.keys())
+        if missing:
+            raise ValueError(f"there is no [secrets.{missing[0]}], which [[notify]], [[status]] or [mail] names")
         return self
 
 

@@ -25,6 +25,7 @@ BUILTIN: dict[str, dict[str, str]] = {
     },
     "artifacts": {
         "local": "agent.artifacts.local:LocalStore",
+        "s3": "agent.artifacts.s3:S3Store",
     },
     "secrets": {
         "environment": "agent.secrets.base:EnvironmentSource",
@@ -32,7 +33,17 @@ BUILTIN: dict[str, dict[str, str]] = {
         "secretsmanager": "agent.secrets.aws:ManagerSource",
         "ssm": "agent.secrets.aws:ParameterSource",
     },
-    "notifiers": {},
+    "notifiers": {  # by the key of [[notify]] or [[status]] that names the destination
+        "bitbucket": "agent.notify.forges:Bitbucket",
+        "command": "agent.notify.command:CommandNotifier",
+        "eventbridge": "agent.notify.eventbridge:EventBridgeNotifier",
+        "github": "agent.notify.forges:GitHub",
+        "gitlab": "agent.notify.forges:GitLab",
+        "mail": "agent.notify.mail:MailNotifier",
+        "slack": "agent.notify.slack:SlackNotifier",
+        "sns": "agent.notify.sns:SnsNotifier",
+        "webhook": "agent.notify.webhook:WebhookNotifier",
+    },
 }
 KINDS = frozenset({"deploy", "hosts", "run"})  # actions that have a key of their own, and cannot stand after `uses:`
 

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from agent.errors import AgentError
 from agent.model.outcome import ArtifactRecord
@@ -36,6 +36,28 @@ class ArtifactStore(Protocol):
 
     def stored(self) -> tuple[Stored, ...]:
         """All archives, ordered by digest."""
+
+    def sweep(self, before: datetime) -> tuple[str, ...]:
+        """Remove what puts and fetches left behind that were never finished, if older than that; what went, in words."""
+
+
+class Place(NamedTuple):
+    """An archive as other services of AWS find it."""
+
+    bucket: str
+    key: str
+    region: str
+
+
+@runtime_checkable
+class RegionalStore(Protocol):
+    """An ArtifactStore whose archives other services of AWS can read by themselves."""
+
+    def place(self, digest: str, region: str = "") -> Place:
+        """Where an archive lies in a region, brought there if need be; by default in the store's own.
+
+        Raises RefusedError if the operator named no bucket there, EnvironmentFault if the archive is not in the store.
+        """
 
 
 class Collected(NamedTuple):

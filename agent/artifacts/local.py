@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from agent.artifacts.base import Stored
+from agent.artifacts.opening import Opening
 from agent.errors import EnvironmentFault
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -22,6 +23,10 @@ class LocalStore:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+
+    @classmethod
+    def open(cls, opening: Opening) -> "LocalStore":
+        return cls(opening.root)
 
     def put(self, archive: Path, digest: str) -> None:
         place = self._place(digest)
@@ -76,6 +81,12 @@ class LocalStore:
             if _DIGEST.fullmatch(file.name)
             for status in (file.stat(),)
         )
+
+    def sweep(self, before: datetime) -> tuple[str, ...]:
+        left = [file for file in self._root.glob("incoming/*") if _time(file.stat()) < before]
+        for file in left:
+            file.unlink(missing_ok=True)
+        return tuple(f"the unfinished file {file.name}" for file in left)
 
     def _bring(self, archive: Path) -> Path:
         """The archive on the store's own file system, so that a rename puts it in place."""

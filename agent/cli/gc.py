@@ -10,14 +10,17 @@ import msgspec
 
 from agent import config
 from agent.artifacts import retention
+from agent.artifacts.base import ArtifactStore
 from agent.artifacts.cache import CacheStore
-from agent.artifacts.local import LocalStore
+from agent.artifacts.opening import Opening, open_store
 from agent.artifacts.retention import Holding
-from agent.config import Retention
+from agent.aws.session import Sessions
+from agent.config import Config, Retention
 from agent.errors import EnvironmentFault, UsageError
 from agent.execution.events import ActionEnded, Event, StageEnded
 from agent.model.execution import Execution
 from agent.model.outcome import Status
+from agent.settings import Artifacts
 from agent.state.database import open_database
 from agent.state.journal import Journal
 from agent.state.policies import Policies
@@ -49,16 +52,18 @@ def command(repository: Path, dry_run: bool) -> None:
     directory = repository.resolve() / "pipeline"
     if not (directory / "state.db").exists():
         raise UsageError(f"{repository} has no agent", hint=f"git pipeline install {repository}")
-    rules = _retention(directory)
-    for freed in collect_garbage(directory, rules, datetime.now(UTC), dry_run=dry_run):
+    settings = _settings(directory)
+    for freed in collect_garbage(directory, settings.retention, datetime.now(UTC), dry_run=dry_run, kept=settings.artifacts):
         verb = "would remove" if dry_run else "removed"
         click.echo(f"{verb} {len(freed.names)} {freed.what}" + (f", {_size(freed.size)}" if freed.names else ""))
         for name in freed.names:
             click.echo(f"  {name}")
 
 
-def collect_garbage(directory: Path, rules: Retention, now: datetime, *, dry_run: bool) -> Iterator[Freed]:
-    """Apply the rules to `<repo>.git/pipeline`; safe beside a worker. Raises EnvironmentFault."""
+def collect_garbage(
+    directory: Path, rules: Retention, now: datetime, *, dry_run: bool, kept: Artifacts | None = None
+) -> Iterator[Freed]:
+    """Apply the rules to `<repo>.git/pipeline` and the store of artifacts; safe beside a worker. Raises EnvironmentFault."""
     database = open_database(str(directory / "state.db"))
     try:
         queue = Queue(database)
@@ -68,7 +73,10 @@ def collect_garbage(directory: Path, rules: Retention, now: datetime, *, dry_run
         yield _executions(
             directory, queue, Policies(database), rows, retention.executions(holdings, rules.executions, now), now, dry_run
         )
-        yield _artifacts(LocalStore(directory / "artifacts"), holdings, rules, now, dry_run)
+        store = open_store(Opening(directory / "artifacts", kept or Artifacts(), Sessions()))
+        yield _artifacts(store, holdings, rules, now, dry_run)
+        if not dry_run and (left := store.sweep(now - retention.FRESH)):
+            yield Freed("leftovers of the store", left, 0)
         caches = CacheStore(directory / "cache", lambda: now).prune(rules.caches, rules.cache_size, dry_run=dry_run)
         names = tuple(f"{one.path.relative_to(directory)}, last used {one.used_at:%Y-%m-%d}" for one in caches)
         yield Freed("caches", names, sum(one.size for one in caches))
@@ -97,7 +105,7 @@ def _executions(
     return Freed("executions", tuple(names), size)
 
 
-def _artifacts(store: LocalStore, holdings: tuple[Holding, ...], rules: Retention, now: datetime, dry_run: bool) -> Freed:
+def _artifacts(store: ArtifactStore, holdings: tuple[Holding, ...], rules: Retention, now: datetime, dry_run: bool) -> Freed:
     going = retention.artifacts(holdings, store.stored(), rules.artifacts, now)
     gone = [one for one in going if dry_run or store.remove(one.digest, before=now - retention.FRESH)]
     return Freed("artifacts", tuple(one.digest for one in gone), sum(one.size for one in gone))
@@ -136,9 +144,9 @@ def _all(queue: Queue) -> Iterator[Row]:
         page = queue.history(before=page[-1].id, limit=PAGE)
 
 
-def _retention(directory: Path) -> Retention:
+def _settings(directory: Path) -> Config:
     files = [file for file in (SYSTEM_CONFIG, directory / "config.toml") if file.exists()]
-    return config.parse({str(file): file.read_bytes() for file in files}).retention
+    return config.parse({str(file): file.read_bytes() for file in files})
 
 
 def _delete(place: Path) -> None:

@@ -1,0 +1,145 @@
+"""Sections of the operator's file that speak of the systems around: who is told, which forge shows it, where artifacts lie."""
+
+import difflib
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from agent.model.notice import EVENTS
+
+TARGETS = ("sns", "eventbridge", "webhook", "slack", "mail", "command")
+FORGES = ("github", "gitlab", "bitbucket")
+SecretName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+
+
+class Section(BaseModel):
+    """A table of the file: unknown keys are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Replica(Section):
+    """A bucket in another region, for the artifacts that actions there need."""
+
+    bucket: str
+    kms_key: str = ""
+
+
+class Artifacts(Section):
+    """Where artifacts are kept: in this directory, or in a bucket of S3 with copies here of what was needed last."""
+
+    store: str = "local"  # local, s3, or the name of a plug-in
+    bucket: str = ""
+    region: str = ""
+    prefix: str = ""  # of the keys, such as "site/"
+    kms_key: str = ""  # id or ARN of a key of KMS; empty: as the bucket encrypts by default
+    role: str = ""  # ARN to assume
+    replicas: Mapping[str, Replica] = {}  # by region
+
+    @model_validator(mode="after")
+    def _has_a_bucket(self) -> "Artifacts":
+        if self.store == "s3" and not self.bucket:
+            raise ValueError('store = "s3" needs a `bucket`')
+        return self
+
+
+class Notify(Section):
+    """One destination of notifications, and the events it wants to hear. A URL may be the name of the secret that holds it."""
+
+    events: tuple[str, ...]  # our names or CodePipeline's ids (model/notice.py), with `*`
+    pipelines: tuple[str, ...] = ("*",)
+    refs: tuple[str, ...] = ("**",)
+    sns: str = ""  # ARN of a topic
+    eventbridge: str = ""  # name or ARN of an event bus
+    webhook: str = ""  # URL that gets the notice as JSON
+    slack: str = ""  # URL of an incoming webhook of Slack, Mattermost, Teams' workflows, …
+    mail: tuple[str, ...] = ()  # addresses; see [mail]
+    command: tuple[str, ...] = ()  # gets the notice as JSON on its standard input
+    secret: SecretName | Literal[""] = ""  # signs the body of a webhook (HMAC-SHA256)
+    region: str = ""
+    role: str = ""  # ARN to assume for SNS and EventBridge
+
+    @property
+    def kind(self) -> str:
+        """The name of the one destination that is set."""
+        return next(name for name in TARGETS if getattr(self, name))
+
+    @property
+    def address(self) -> str:
+        """What tells this destination from others of its kind."""
+        value = getattr(self, self.kind)
+        return value if isinstance(value, str) else " ".join(value)
+
+    @property
+    def wanted(self) -> frozenset[str]:
+        """The events of model/notice.py that the patterns mean."""
+        return frozenset(event for pattern in self.events for event in _meant(pattern))
+
+    @field_validator("events")
+    @classmethod
+    def _are_events(cls, events: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in events:
+            if not _meant(pattern):
+                near = difflib.get_close_matches(pattern, EVENTS, 1)
+                raise ValueError(f"there is no event {pattern}" + (f", did you mean {near[0]}?" if near else ""))
+        return events
+
+    @model_validator(mode="after")
+    def _has_one_target(self) -> "Notify":
+        if sum(bool(getattr(self, name)) for name in TARGETS) != 1:
+            raise ValueError(f"exactly one of {', '.join(TARGETS)} is needed")
+        return self
+
+
+class CommitStatus(Section):
+    """A forge that shows beside a commit how its executions stand. The commit must be known there, as by a mirror."""
+
+    github: str = ""  # owner/name
+    gitlab: str = ""  # group/name, or the project's number
+    bitbucket: str = ""  # workspace/name
+    token: SecretName  # may write statuses; for Bitbucket also `user:password`
+    api: str = ""  # where the forge's REST interface is, unless at its usual place
+    context: str = "git-pipeline/{pipeline}"
+    pipelines: tuple[str, ...] = ("*",)
+    refs: tuple[str, ...] = ("**",)
+
+    @property
+    def kind(self) -> str:
+        """The name of the forge."""
+        return next(name for name in FORGES if getattr(self, name))
+
+    @property
+    def address(self) -> str:
+        """The project, and where the forge is."""
+        return f"{getattr(self, self.kind)} {self.api}".strip()
+
+    @property
+    def wanted(self) -> frozenset[str]:
+        """The events that change a status."""
+        return frozenset(event for event in EVENTS if event.startswith("execution.")) | {"approval.needed"}
+
+    @model_validator(mode="after")
+    def _has_one_forge(self) -> "CommitStatus":
+        if sum(bool(getattr(self, name)) for name in FORGES) != 1:
+            raise ValueError(f"exactly one of {', '.join(FORGES)} is needed")
+        return self
+
+
+class Mail(Section):
+    """How mail leaves: by the machine's sendmail, or by an SMTP server (`host` or `host:port`)."""
+
+    sender: str = ""  # default: who the agent runs as
+    sendmail: str = "/usr/sbin/sendmail"
+    smtp: str = ""
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    user: str = ""
+    password: SecretName | Literal[""] = ""
+
+
+def _meant(pattern: str) -> tuple[str, ...]:
+    """The events that a pattern means; a name may be ours or CodePipeline's."""
+    return tuple(
+        event for event, other in EVENTS.items() if fnmatchcase(event, pattern) or (other and fnmatchcase(other, pattern))
+    )
