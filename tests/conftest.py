@@ -86,3 +86,13 @@ def cloud(moto_server: str, monkeypatch: pytest.MonkeyPatch):
     for name, value in cloud.environment(moto_server).items():
         monkeypatch.setenv(name, value)
     return cloud.emptied(moto_server)
+
+
+@pytest.fixture
+def web():
+    """A web server on this machine."""
+    from tests.support.web import Web
+
+    made = Web()
+    yield made
+    made.close()

@@ -19,6 +19,7 @@ from agent.results import lognote, record
 from agent.results.record import Record
 from agent.state.database import open_existing
 from agent.state.journal import Journal
+from agent.state.outbox import Outbox
 from agent.state.queue import Queue, Row
 
 _EVENT: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
@@ -34,7 +35,7 @@ class Server:
         if not (self._home / "state.db").is_file():
             raise UsageError(f"git-pipeline has no state in {git.git_dir}", hint=f"git pipeline install {git.git_dir}")
         database = open_existing(str(self._home / "state.db"))
-        self._queue, self._journal = Queue(database), Journal(database)
+        self._queue, self._journal, self._outbox = Queue(database), Journal(database), Outbox(database)
 
     def recent(self, limit: int) -> tuple[Record, ...]:
         return self._records(self._queue.history(limit=limit))
@@ -58,6 +59,11 @@ class Server:
     def latest(self, pipeline: str) -> Record | None:
         rows = self._queue.history(pipeline=pipeline, limit=1)
         return self._record(rows[0]) if rows else self._notes.latest(pipeline)
+
+    def undelivered(self, since: datetime) -> tuple[str, ...]:
+        """The destinations that do not take their notices now, or did not take some of events since then."""
+        letters = (*self._outbox.late(), *self._outbox.given_up(since.isoformat()))
+        return tuple(dict.fromkeys(letter.target for letter in letters))
 
     def commit(self, revision: str) -> str:
         return self._notes.commit(revision)

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
@@ -16,6 +16,8 @@ from agent.errors import UsageError
 from agent.model.outcome import Status
 from agent.results import record, summary
 from agent.results.record import ActionRecord, Record, StageRecord
+
+LATELY = timedelta(days=1)  # for so long a notice that was given up is spoken of
 
 
 @click.command(short_help="show the executions and how they stand")
@@ -36,6 +38,8 @@ def command(revision: str, as_json: bool, repo: str | None, limit: int, no_fetch
         click.echo("no executions yet", err=True)
         return
     paint = console.Paint(console.colours(os.environ, sys.stdout))
+    if isinstance(source, Server) and (untold := source.undelivered(now - LATELY)):
+        click.echo(f"not delivered to {', '.join(untold)}: git pipeline doctor says why", err=True)
     subjects = source.subjects(list(dict.fromkeys(one.commit for one in records)))
     for line in lines(records, subjects, now, console.width(os.environ, sys.stdout), paint):
         click.echo(line, color=paint.on)

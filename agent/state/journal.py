@@ -1,6 +1,6 @@
 """The journal: every execution's events, in order, never changed. `seq` counts from 1."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from agent.errors import EnvironmentFault
@@ -22,9 +22,10 @@ class Journal:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def append(self, execution: str, seq: int, at: str, bodies: Sequence[bytes]) -> int:
+    def append(self, execution: str, seq: int, at: str, bodies: Sequence[bytes], beside: Callable[[], None] | None = None) -> int:
         """Add events after the first `seq` ones, all or none of them, and return the new length.
 
+        What `beside` writes stands or falls with them.
         Raises EnvironmentFault if the journal does not end at `seq`: somebody else wrote to it.
         """
         with self._database.transaction():
@@ -37,6 +38,8 @@ class Journal:
             except Conflict as error:
                 raise _second_writer(execution, seq, last) from error
             self._database.write("UPDATE executions SET last_seq = ? WHERE id = ?", (seq + len(rows), execution))
+            if beside:
+                beside()
         return seq + len(rows)
 
     def read(self, execution: str, after: int = 0) -> tuple[bytes, ...]:

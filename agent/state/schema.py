@@ -41,8 +41,15 @@ _POLICIES = (
     "CREATE TABLE policies (digest TEXT PRIMARY KEY, body TEXT NOT NULL)",
     "ALTER TABLE executions ADD COLUMN policy TEXT NOT NULL DEFAULT ''",
 )
+_OUTBOX = (
+    """CREATE TABLE outbox (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, target TEXT NOT NULL, label TEXT NOT NULL, event TEXT NOT NULL, at TEXT NOT NULL,
+        body BLOB NOT NULL, state TEXT NOT NULL DEFAULT 'open', tries INTEGER NOT NULL DEFAULT 0, next_at TEXT NOT NULL,
+        error TEXT NOT NULL DEFAULT '')""",
+    "CREATE INDEX outbox_open ON outbox (target, id) WHERE state = 'open'",
+)
 
 _OUTSIDE = ("ALTER TABLE verdicts ADD COLUMN outside TEXT NOT NULL DEFAULT ''",)
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _POLICIES, _OUTSIDE)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _POLICIES, _OUTSIDE, _OUTBOX)
 VERSION = len(MIGRATIONS)

@@ -16,6 +16,7 @@ from agent.git.command import Git
 from agent.model.value import Value
 from agent.state.database import Database, open_existing
 from agent.state.journal import Journal
+from agent.state.outbox import Outbox
 from agent.state.pushes import Pushes
 from agent.state.queue import Queue
 from agent.worker import engine, install, wake
@@ -24,6 +25,7 @@ OLDEST_GIT = (2, 34)  # the first that verifies tags signed with SSH keys
 SYSTEM_CONFIG = Path("/etc/git-pipeline/config.toml")
 SKEW = timedelta(seconds=5)
 STALE = timedelta(minutes=1)
+REMEMBERED = timedelta(days=7)  # for so long a notice that was given up is spoken of
 LITTLE, MUCH_TOO_LITTLE = 1024**3, 100 * 1024**2  # free bytes
 
 
@@ -236,8 +238,23 @@ def _database(patient: Patient, database: Database) -> Iterator[Finding]:
     waiting = [push for push in Pushes(database).open() if patient.now - datetime.fromisoformat(push.received_at) > STALE]
     if waiting:
         yield _wrong(f"{len(waiting)} pushes were not taken in since {waiting[0].received_at}", resume)
+    yield from _outbox(patient, Outbox(database))
     if active and not wake.is_heard(str(patient.directory)) and not _is_locked(str(patient.directory / "worker.lock")):
         yield _wrong(f"{active} executions wait, and no worker runs", resume)
+
+
+def _outbox(patient: Patient, outbox: Outbox) -> Iterator[Finding]:
+    """Notifications and commit statuses that the other side does not take."""
+    for letter in outbox.late():
+        yield _warning(
+            f"{letter.target} does not take {letter.event} of {letter.label} since {letter.at[:16]}: {letter.error}",
+            "it is tried again for a day; look at the destination, and at [[notify]] or [[status]] in pipeline/config.toml",
+        )
+    for letter in outbox.given_up((patient.now - REMEMBERED).isoformat()):
+        yield _warning(
+            f"{letter.target} never took {letter.event} of {letter.label}, {letter.at[:16]}: {letter.error}",
+            "tell them by other means, and look at [[notify]] or [[status]] in pipeline/config.toml",
+        )
 
 
 def _worker(patient: Patient) -> Iterator[Finding]:

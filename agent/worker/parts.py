@@ -28,6 +28,7 @@ from agent.results.timeline import line_for
 from agent.state.journal import Journal
 from agent.state.passes import Pass, Passes
 from agent.state.queue import Queue
+from agent.worker.delivery import Deliveries
 from agent.worker.feed import Feed
 from agent.worker.performer import Performer
 from agent.worker.places import Directories
@@ -59,6 +60,7 @@ class Parts:
     performer: Performer
     pool: Pool
     publishing: Publishing
+    deliveries: Deliveries
     intake: Callable[[], object]  # settle what hooks left open
     requests: Requests  # answer what people asked, with the events to journal
     has_news: Callable[[], bool]  # pushes or requests that nobody has looked at
@@ -81,7 +83,7 @@ class Parts:
         known = msgspec.json.decode(row.body, type=Execution)
         body = self.queue.plan(execution)
         plan = msgspec.json.decode(body, type=Plan) if body else Plan(pipeline=known.pipeline, stages=())
-        return Running(known, plan, self.journal)
+        return Running(known, plan, self.journal, self.deliveries.queue)
 
     def first_events(self, running: Running) -> Iterator[Event]:
         """Fix plan and policy of a new execution; one that cannot be planned fails at once, with the reason.
@@ -132,6 +134,8 @@ class Parts:
                 self.rules.forget(running, event)
         if _is_news(events, running):
             self.publish(running)
+        if events:
+            self.deliveries.look()
 
     def publish(self, running: Running) -> None:
         """Bring the notes up to date soon."""

@@ -1,24 +1,31 @@
 """An execution that is in flight, as the worker holds it: its plan, its state, and the only hand that writes its journal."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
+from functools import partial
+from itertools import accumulate
 
 import msgspec
 
 from agent.execution.events import Event
 from agent.execution.fold import evolve, fold
 from agent.execution.modes import Place, places
+from agent.execution.state import ExecutionState
 from agent.model.execution import Execution
 from agent.model.ids import attempt_id
 from agent.model.outcome import Status
 from agent.model.plan import Approval, Plan, PlannedAction, PlannedStage
 from agent.state.journal import Journal
 
+Told = tuple[tuple[Event, ExecutionState], ...]  # events, each with the state after it
+Tell = Callable[[Execution, Plan, Told], None]
+
 
 class Running:
     """Keeps `state == fold(journal)` at all times. Made from the journal, so a restart finds what was."""
 
-    def __init__(self, execution: Execution, plan: Plan, journal: Journal) -> None:
+    def __init__(self, execution: Execution, plan: Plan, journal: Journal, tell: Tell | None = None) -> None:
+        """`tell` hears of events in the transaction that journals them."""
         self.execution = execution
         self.plan = plan
         self.state = fold(msgspec.json.decode(body, type=Event) for body in journal.read(execution.id))
@@ -26,6 +33,7 @@ class Running:
         self.told: Status | None = None  # the status that the table of executions has
         self.wake_at: datetime | None = None
         self._journal = journal
+        self._tell = tell
         self._places: tuple[Place, ...] | None = None
 
     def record(self, events: Iterable[Event]) -> None:
@@ -36,9 +44,15 @@ class Running:
         batch = tuple(events)
         if batch:
             bodies = [msgspec.json.encode(event) for event in batch]
-            self._journal.append(self.execution.id, self.state.seq, batch[-1].at.isoformat(), bodies)
-            for event in batch:
-                self.state = evolve(self.state, event)
+            states = tuple(accumulate(batch, evolve, initial=self.state))[1:]
+            self._journal.append(
+                self.execution.id,
+                self.state.seq,
+                batch[-1].at.isoformat(),
+                bodies,
+                partial(self._tell, self.execution, self.plan, tuple(zip(batch, states, strict=True))) if self._tell else None,
+            )
+            self.state = states[-1]
             self._places = None
 
     @property

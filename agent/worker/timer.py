@@ -13,6 +13,7 @@ from agent.model.trigger import Entry, ScheduleTrigger
 from agent.plan import parameters, schedule
 from agent.state.database import Database, open_database
 from agent.state.marks import Marks
+from agent.state.outbox import Outbox
 from agent.state.pushes import Pushes
 from agent.state.queue import Queue
 from agent.state.requests import Requests
@@ -110,7 +111,7 @@ def _enqueue(
 def _is_needed(database: Database, home: str) -> bool:
     """Whether somebody must be woken or started. One that only waits for people or the clock is left in peace."""
     queue = Queue(database)
-    if Pushes(database).open() or Requests(database).open():
+    if Pushes(database).open() or Requests(database).open() or (Outbox(database).heads() and not is_heard(home)):
         return True
     if is_heard(home):
         return any(row.last_seq == 0 for row in queue.active())

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from agent.artifacts.cache import CacheStore
-from agent.artifacts.local import LocalStore
+from agent.artifacts.opening import Opening, open_store
 from agent.aws.session import Sessions
 from agent.config import Config, parse
 from agent.errors import ConfigError, EnvironmentFault
@@ -24,6 +24,7 @@ from agent.results.publish import Publisher
 from agent.state.database import Database, open_database
 from agent.state.journal import Journal
 from agent.state.marks import Marks
+from agent.state.outbox import Outbox
 from agent.state.passes import Passes
 from agent.state.policies import Policies
 from agent.state.pushes import CONFIRMED, Pushes
@@ -31,13 +32,15 @@ from agent.state.queue import Queue
 from agent.state.requests import Requests
 from agent.state.transitions import Transitions
 from agent.worker import auditing, keys, signing, terms
+from agent.worker.delivery import Deliveries
 from agent.worker.executors import Executors, Maker
 from agent.worker.feed import Feed
 from agent.worker.intake import PATIENCE, Intake
 from agent.worker.lookup import Lookup
 from agent.worker.loop import Loop
 from agent.worker.machine import Places
-from agent.worker.messages import Published
+from agent.worker.messages import Published, Ring
+from agent.worker.messengers import Messengers
 from agent.worker.parts import Parts
 from agent.worker.performer import Performer, Tools
 from agent.worker.places import Directories
@@ -94,6 +97,7 @@ class Worker:
         """Raises AgentError if the state cannot be read. A configuration that is broken lets nothing new start, and no more."""
         self._directories = directories = Directories(repository)
         self._log = Log(sys.stderr, clock)
+        self._sessions = Sessions()
         self._database = database = open_database(str(directories.root / "state.db"))
         self._book = Book(layers_of(directories), Policies(database), lambda one: secrets_of(directories.root, one, environment))
         self._config = config = self._settings()
@@ -108,6 +112,12 @@ class Worker:
         planner = Planner(git, self._queue)
         rollbacks = Rollbacks(self._queue, passes, clock, new_id)
         transitions = Transitions(database)
+        deliveries = self._deliveries(environment, pool)
+
+        def take_in() -> None:
+            intake.settle()
+            deliveries.look()
+
         self.parts = Parts(
             directories=directories,
             queue=self._queue,
@@ -121,10 +131,11 @@ class Worker:
             performer=performer,
             pool=pool,
             publishing=Publishing(self._publisher(), self._published),
-            intake=intake.settle,
+            deliveries=deliveries,
+            intake=take_in,
             requests=self._requests(transitions, rollbacks).answer,
             has_news=lambda: bool(Requests(database).open() or any(push.state == CONFIRMED for push in Pushes(database).open())),
-            next_look=lambda: clock() + PATIENCE if intake.has_open() else None,
+            next_look=lambda: _earliest(clock() + PATIENCE if intake.has_open() else None, deliveries.next_look()),
             release=self._tools.checkouts.release,
             feeds=feeds,
             log=self._log,
@@ -157,10 +168,10 @@ class Worker:
             executors=Executors(self._executors(environment)),
             checkouts=Checkouts(str(directories.repository), directories.checkouts),
             workspaces=choose(directories.workspaces),
-            artifacts=LocalStore(directories.artifacts),
+            artifacts=open_store(Opening(directories.artifacts, self._config.artifacts, self._sessions)),
             caches=CacheStore(directories.caches, clock),
             terms=self._book.of,
-            sessions=Sessions(),
+            sessions=self._sessions,
             vault=Vault(root_of(environment, os.getuid(), identity(self._database))),
             machine=Places(PLACES, self._config.machine_concurrency),
             lookup=lookup,
@@ -198,6 +209,14 @@ class Worker:
             "ssh": Maker(ssh, frozenset({"hosts", "secrets"}), needs="hosts"),
         }
 
+    def _deliveries(self, environment: Mapping[str, str], pool: Pool) -> Deliveries:
+        passed_on = {key: environment[key] for key in _PASSED_ON if key in environment}
+        messengers = Messengers(self._book.in_force, self._sessions, passed_on)
+        return Deliveries(Outbox(self._database), messengers, pool, self._ring, self._log, clock)
+
+    def _ring(self) -> None:
+        self.loop.post(Ring())
+
     def _publisher(self) -> Callable[[Snapshot], None]:
         database, key = self._database, keys.load(self._directories.root)
         notes = Notes(self._directories.repository, sign=key.sign_commit)
@@ -222,3 +241,7 @@ class Worker:
 
     def _published(self, snapshot: Snapshot, fault: EnvironmentFault | None) -> None:
         self.loop.post(Published(execution=snapshot.execution.id, seq=snapshot.state.seq, fault=fault))
+
+
+def _earliest(*times: datetime | None) -> datetime | None:
+    return min((time for time in times if time), default=None)

@@ -1,0 +1,32 @@
+"""Notices to an event bus, in the shapes of CodePipeline's own events."""
+
+from agent.model.notice import Notice
+from agent.notify import payload
+from agent.notify.base import Means, NotDelivered
+from agent.settings import Notify
+
+
+class EventBridgeNotifier:
+    """Puts one event. Its source is `git-pipeline`: AWS keeps `aws.…` for itself; all else is as CodePipeline has it."""
+
+    def __init__(self, rule: Notify, means: Means) -> None:
+        self._rule = rule
+        self._means = means
+
+    def send(self, notice: Notice) -> None:
+        bus, sessions = self._rule.eventbridge, self._means.sessions
+        region = self._rule.region or (bus.split(":")[3] if bus.startswith("arn:") else "")
+        with sessions.said(f"event bus {bus}"):
+            client = sessions.client("events", region=region, role=self._rule.role)
+            entry = {
+                "EventBusName": bus,
+                "Source": payload.SOURCE,
+                "DetailType": payload.detail_type(notice),
+                "Detail": payload.encoded(payload.detail(notice, client.meta.region_name)),
+                "Resources": [payload.resource(notice)],
+                "Time": notice.at,
+            }
+            done = client.put_events(Entries=[entry])
+        if done["FailedEntryCount"]:
+            said = done["Entries"][0]
+            raise NotDelivered(f"event bus {bus}: {said.get('ErrorMessage')}", hint=f"AWS says {said.get('ErrorCode')}")

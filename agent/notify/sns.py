@@ -1,0 +1,31 @@
+"""Notices to a topic of SNS: CodePipeline's message for an approval, that of its notification rules for all else."""
+
+from agent.model.notice import Notice
+from agent.notify import payload
+from agent.notify.base import Means
+from agent.settings import Notify
+
+
+class SnsNotifier:
+    """Publishes to the topic, in the region that its ARN names."""
+
+    def __init__(self, rule: Notify, means: Means) -> None:
+        self._rule = rule
+        self._means = means
+
+    def send(self, notice: Notice) -> None:
+        topic = self._rule.sns
+        region, account = ([*topic.split(":"), "", "", "", "", ""])[3:5]
+        region = self._rule.region or region
+        if notice.event == "approval.needed":
+            message = payload.approval(notice, region, self._means.link_of(notice))
+        else:
+            message = payload.processed(notice, region, account)
+        attributes = {"event": notice.event, "pipeline": notice.execution.pipeline, "id": notice.id}
+        with self._means.sessions.said(f"SNS topic {topic}"):
+            self._means.sessions.client("sns", region=region, role=self._rule.role).publish(
+                TopicArn=topic,
+                Subject=payload.subject(notice),
+                Message=payload.encoded(message),
+                MessageAttributes={name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()},
+            )

@@ -1,0 +1,121 @@
+"""Tells the outside what the journal says: each event's notices queued with it, then delivered beside the loop, in order.
+
+Per target one message at a time; one that fails is tried again later and later, and holds up those behind it, never another
+target nor an execution. After a day it is given up, which `status` and `doctor` show.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from functools import partial
+from threading import Lock
+
+import msgspec
+
+from agent.errors import AgentError, EnvironmentFault
+from agent.log import Log
+from agent.model.execution import Execution
+from agent.model.notice import Notice
+from agent.model.plan import Plan
+from agent.notify.base import NotDelivered, Target, route
+from agent.notify.notices import notices
+from agent.results.timeline import line_for
+from agent.state.outbox import Letter, Outbox
+from agent.worker.messengers import Messengers
+from agent.worker.pool import Pool
+from agent.worker.running import Told
+
+FIRST = timedelta(seconds=5)  # after the first failure; each further one doubles it
+LONGEST = timedelta(minutes=10)
+GIVE_UP = timedelta(days=1)
+
+
+class Deliveries:
+    """The outbox of a repository at work."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        messengers: Messengers,
+        pool: Pool,
+        ring: Callable[[], None],
+        log: Log,
+        clock: Callable[[], datetime],
+    ) -> None:
+        """`ring` tells the loop to ask `next_look` again."""
+        self._outbox = outbox
+        self._messengers = messengers
+        self._pool = pool
+        self._ring = ring
+        self._log = log
+        self._clock = clock
+        self._busy: set[str] = set()
+        self._lock = Lock()
+
+    def queue(self, execution: Execution, plan: Plan, told: Told) -> None:
+        """Queue what events are to the outside; in the transaction that journals them. A bug in here stops no execution."""
+        try:
+            letters = tuple(_letters(self._messengers.targets, execution, plan, told))
+        except EnvironmentFault:
+            raise
+        except Exception as bug:
+            self._log.bug("an event cannot be told by a bug of ours", bug, execution=execution.id)
+            return
+        for key, notice in letters:
+            self._outbox.add(key, execution.label, notice.event, notice.at.isoformat(), msgspec.json.encode(notice))
+
+    def look(self) -> None:
+        """See that everything that is due is being delivered; returns at once."""
+        for letter in self._outbox.heads():
+            with self._lock:
+                if letter.target in self._busy or datetime.fromisoformat(letter.next_at) > self._clock():
+                    continue
+                self._busy.add(letter.target)
+            self._pool.later_in(0, partial(self._serve, letter.target))
+
+    def next_look(self) -> datetime | None:
+        """When something that failed is to be tried again."""
+        times = [datetime.fromisoformat(letter.next_at) for letter in self._outbox.heads() if letter.target not in self._busy]
+        return min(times, default=None)
+
+    def _serve(self, target: str) -> None:
+        """Deliver what waits for a target, until nothing does or it fails."""
+        try:
+            while (letter := self._outbox.head(target)) and datetime.fromisoformat(letter.next_at) <= self._clock():
+                self._deliver(letter)
+        finally:
+            with self._lock:
+                self._busy.discard(target)
+            if self._outbox.head(target):
+                self._ring()
+
+    def _deliver(self, letter: Letter) -> None:
+        try:
+            self._messengers.of(letter.target).send(msgspec.json.decode(letter.body, type=Notice))
+        except EnvironmentFault as fault:
+            self._failed(letter, fault)
+        except AgentError as error:
+            self._failed(letter, NotDelivered(error.message, hint=error.hint, refused=True))
+        except Exception as bug:
+            self._log.bug("a notice is not delivered by a bug of ours", bug, target=letter.target)
+            self._failed(letter, NotDelivered(f"a bug of git-pipeline: {bug!r} (see agent.log)", refused=True))
+        else:
+            self._outbox.delivered(letter.id)
+
+    def _failed(self, letter: Letter, fault: EnvironmentFault) -> None:
+        now = self._clock()
+        refused, after = (fault.refused, fault.after) if isinstance(fault, NotDelivered) else (False, 0.0)
+        said = fault.message + (f" ({fault.hint})" if fault.hint else "")
+        if refused or now - datetime.fromisoformat(letter.at) >= GIVE_UP:
+            self._outbox.give_up(letter.id, said)
+            self._log.fault("a notice is given up", fault, target=letter.target, event=letter.event, of=letter.label)
+            return
+        pause = min(max(FIRST * 2 ** min(letter.tries, 20), timedelta(seconds=after)), LONGEST)
+        self._outbox.failed(letter.id, said, (now + pause).isoformat())
+
+
+def _letters(known: tuple[Target, ...], execution: Execution, plan: Plan, told: Told) -> Iterator[tuple[str, Notice]]:
+    """Who is to be told what; nobody, at no cost, where the configuration names nobody."""
+    for event, state in told if known else ():
+        for notice in notices(event, execution, plan, state, line_for(event, execution, plan, state)):
+            for key in route(known, notice):
+                yield key, notice
