@@ -14,7 +14,7 @@ import tomli
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from agent.errors import ConfigError
-from agent.settings import Artifacts, CommitStatus, Mail, Notify, SecretName, Section
+from agent.settings import Artifacts, CommitStatus, Duration, Mail, Notify, SecretName, Section, Size
 
 _SSH_KEY = re.compile(
     r"(?P<options>(?:[a-z-]+(?:=\"[^\"\x00-\x1f]*\")?(?:,[a-z-]+(?:=\"[^\"\x00-\x1f]*\")?)* +)?)"
@@ -32,7 +32,7 @@ class Docker(Section):
 
     host: str = ""  # as DOCKER_HOST; empty: the engine's usual socket
     images: tuple[str, ...] = ("*",)
-    memory: int = 2 * 1024**3  # bytes
+    memory: Size = 2 * 1024**3
     cpus: float = 2.0
     pids: int = 1024
     network: bool = True  # whether an action may ask for it
@@ -48,16 +48,16 @@ class Local(Section):
 class Logs(Section):
     """Caps in bytes: what one action may write to disk, and how much of it goes into the note."""
 
-    disk: int = 1024**3
-    note: int = 1024**2
+    disk: Size = 1024**3
+    note: Size = 1024**2
 
 
 class Retention(Section):
     """What `git pipeline gc` keeps."""
 
-    artifacts: timedelta = timedelta(days=30)
-    executions: timedelta = timedelta(days=90)
-    caches: timedelta = timedelta(days=14)
+    artifacts: Duration = timedelta(days=30)
+    executions: Duration = timedelta(days=90)
+    caches: Duration = timedelta(days=14)
     cache_size: int = 10 * 1024**3  # bytes of all caches together; the least recently used go first
 
 
@@ -91,7 +91,7 @@ class Control(Section):
     enable: tuple[str, ...] = ("operator",)
     override: tuple[str, ...] = ("operator",)
     start: tuple[str, ...] = ("operator",)
-    drift: timedelta = timedelta(minutes=5)  # the most that a tag's date may differ from the time of receipt
+    drift: Duration = timedelta(minutes=5)  # the most that a tag's date may differ from the time of receipt
     name_execution: bool = False  # every tag must carry `Execution: ID`, so that it cannot serve in another repository
 
 
@@ -144,7 +144,7 @@ class HostGroup(Section):
     known_hosts: str = ""  # a file, relative to this file's directory; default: ~/.ssh/known_hosts
     jump: str = ""  # user@host:port; several with a comma between them, the nearest first
     ssh_config: str = ""  # a file that ssh is asked for the way, by the address or the instance's id; relative likewise
-    timeout: timedelta = timedelta(seconds=10)  # of each step of connecting
+    timeout: Duration = timedelta(seconds=10)  # of each step of connecting
     pipelines: tuple[str, ...] = ("*",)
     stages: tuple[str, ...] = ("*",)
 
@@ -181,7 +181,7 @@ class Config(Section):
 
     concurrency: Annotated[int, Field(ge=1)] = 4
     machine_concurrency: Annotated[int, Field(ge=0)] = 0  # actions at once over all repositories of the machine; 0: no limit
-    linger: timedelta = timedelta(seconds=20)
+    linger: Duration = timedelta(seconds=20)
     protected: tuple[str, ...] = ()
     docker: Docker = Docker()
     local: Local = Local()

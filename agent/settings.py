@@ -2,16 +2,32 @@
 
 import difflib
 from collections.abc import Mapping
+from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from agent.model import quantity
 from agent.model.notice import EVENTS
 
 TARGETS = ("sns", "eventbridge", "webhook", "slack", "mail", "command")
 FORGES = ("github", "gitlab", "bitbucket")
 SecretName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+
+
+def _duration(value: object) -> object:
+    read = quantity.duration(value) if isinstance(value, str) else None
+    return value if read is None else read
+
+
+def _size(value: object) -> object:
+    read = quantity.size(value) if isinstance(value, str) else None
+    return value if read is None else read
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]  # 90s, 1h30m, 7d, as in pipeline files; and ISO 8601
+Size = Annotated[int, BeforeValidator(_size)]  # 512m, 2g, as in pipeline files; and plain bytes
 
 
 class Section(BaseModel):

@@ -12,15 +12,13 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from agent.model import quantity
 from agent.model.ids import NAME
 
 ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
 KEY_NAME = re.compile(r"[A-Za-z0-9@_-]{1,128}")  # variables, outputs, matrix keys, parameters (codepipeline.md 2.9)
 
-_DURATION = re.compile(r"(?:(\d{1,6})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?", re.ASCII)
-_SIZE = re.compile(r"(\d{1,12}(?:\.\d{1,3})?)([kmgt]?)(?:i?b)?", re.ASCII | re.IGNORECASE)
 SMALLEST = 4 * 1024**2  # bytes; no process starts with less
-_UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
 
 
 def problem(code: str, message: str, hint: str = "") -> PydanticCustomError:
@@ -80,13 +78,11 @@ def duration(value: object) -> timedelta:
     """`90s`, `30m`, `1h30m`, `7d`: at least a second."""
     if isinstance(value, timedelta):
         return value
-    parts = _DURATION.fullmatch(value) if isinstance(value, str) else None
-    if not value or parts is None:
+    result = quantity.duration(value) if isinstance(value, str) else None
+    if result is None:
         digits = isinstance(value, str) and value.isdecimal()
         hint = f"say which unit: {value}s, {value}m or {value}h" if digits else "durations look like 90s, 30m, 1h30m or 7d"
         raise problem("GP107", f"expected a duration, found {found(value)}", hint)
-    days, hours, minutes, seconds = (int(part or 0) for part in parts.groups())
-    result = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
     if not result:
         raise problem("GP107", "a duration must be longer than nothing")
     return result
@@ -96,10 +92,9 @@ def size(value: object) -> int:
     """Bytes, from `512m` or `2g` (powers of 1024)."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    parts = _SIZE.fullmatch(value) if isinstance(value, str) else None
-    if parts is None:
+    result = quantity.size(value) if isinstance(value, str) else None
+    if result is None:
         raise problem("GP108", f"expected a size, found {found(value)}", "sizes look like 512m or 2g")
-    result = int(float(parts[1]) * _UNITS[parts[2].lower()])
     if result < SMALLEST:
         raise problem("GP106", f"must be at least 4m, found {found(value)}")
     return result
@@ -122,16 +117,6 @@ def matching(pattern: re.Pattern[str], what: str, allowed: str) -> BeforeValidat
     return BeforeValidator(validate)
 
 
-def spell(value: timedelta) -> str:
-    """A duration as a file says it."""
-    rest = int(value.total_seconds())
-    parts = []
-    for unit, seconds in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
-        count, rest = divmod(rest, seconds)
-        parts.append(f"{count}{unit}" if count else "")
-    return "".join(parts) or "0s"
-
-
 Text = Annotated[str, BeforeValidator(text)]
 Texts = Annotated[tuple[Text, ...], BeforeValidator(many)]
 Flag = Annotated[bool, BeforeValidator(flag)]
@@ -140,7 +125,7 @@ Number = Annotated[float, BeforeValidator(number)]
 Duration = Annotated[
     timedelta,
     BeforeValidator(duration),
-    PlainSerializer(spell, when_used="json"),
+    PlainSerializer(quantity.spell, when_used="json"),
     WithJsonSchema({"type": "string", "pattern": r"^(\d+d)?(\d+h)?(\d+m)?(\d+s)?$", "examples": ["30m", "1h30m", "7d"]}),
 ]
 Size = Annotated[

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
-from agent.definition.values import duration, flag, number, size, spell, text, whole
+from agent.definition.values import duration, flag, number, size, text, whole
+from agent.model.quantity import spell
 
 
 @pytest.mark.parametrize(

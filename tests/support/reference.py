@@ -13,7 +13,7 @@ from pydantic_core import PydanticUndefined
 from agent.definition.codes import CODES
 from agent.definition.document import ReusableAction
 from agent.definition.schema import models
-from agent.definition.values import spell
+from agent.model.quantity import spell
 
 PAGE = Path(__file__).parents[2] / "docs" / "language.md"
 MARK = re.compile(r"(<!-- (keys|codes): (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)

@@ -8,7 +8,7 @@ from agent.definition.document import Action, Pipeline
 from agent.definition.expand import KINDS
 from agent.definition.reading import Placed, Reading
 from agent.definition.shape import unknown_in
-from agent.definition.values import spell
+from agent.model.quantity import spell
 
 _PLACE = frozenset({"image", "hosts", "runner", "shell", "workdir", "user", "network", "resources", "services"})
 _RUN_ONLY = _PLACE | {"cache", "reports"}
