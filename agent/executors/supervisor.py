@@ -57,8 +57,12 @@ alive() { # the supervisor is
   { read -r pid born when <"$run/supervisor"; } 2>/dev/null || return 1
   [ "$when" = "$(boot)" ] && [ "$(birth "$pid")" = "$born" ]
 }
+holders() { # environments with these words; busybox's grep sees only the first variable without -z, and may not have -z
+  if printf 'a\0b' | grep -qzF b; then grep -lszF "$1" /proc/[0-9]*/environ
+  else for each in /proc/[0-9]*/environ; do tr '\0' '\n' <"$each" | grep -qF "$1" && echo "$each"; done; fi 2>/dev/null
+}
 marked() { # processes of the job, wherever they went
-  for file in $(grep -lsF "@MARK@=/$id/" /proc/[0-9]*/environ 2>/dev/null); do
+  for file in $(holders "@MARK@=/$id/"); do
     file=${file#/proc/}; file=${file%/environ}
     [ "$file" = $$ ] || echo "$file"
   done

@@ -47,6 +47,26 @@ class TestSsh(ExecutorContract):
         """The contract's own fixtures name no host."""
 
 
+class TestOnBusybox(TestSsh):
+    """A host as small as they come: busybox is its shell, its tar and everything else. The other has dash and GNU."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def host(cls, farm: Farm):
+        made = farm.host(start=False)
+        made.has_only_busybox()
+        made.start()
+        with offered(made, farm.key):
+            yield made
+
+    def test_there_is_nothing_but_busybox(self, executor: SshExecutor, job: Jobs):
+        one = job(
+            "readlink /proc/$$/exe; cd /usr/bin; for each in tar head tail sleep cp wc setsid; do readlink $each; done | sort -u"
+        )
+        run(executor, one)
+        assert printed(one) == b"/usr/bin/busybox\nbusybox\n"
+
+
 @pytest.fixture
 def job(tmp_path: Path) -> Jobs:
     return Jobs(tmp_path, "e1" + os.urandom(5).hex())

@@ -39,7 +39,7 @@ LogLevel VERBOSE
 """
 START = (
     "hostname {name}; mount --bind {directory}/root /root; mount --bind {directory}/srv /srv; "
-    "exec /usr/sbin/sshd -D -E {directory}/log -f {directory}/config"
+    "{more}; exec /usr/sbin/sshd -D -E {directory}/log -f {directory}/config"
 )
 
 
@@ -57,6 +57,7 @@ class Host:
         self.root = directory / "root"
         self._directory = directory
         self._process: subprocess.Popen | None = None
+        self._more = ":"
         for part in ("root", "srv"):
             (directory / part).mkdir(parents=True, exist_ok=True)
         keygen(directory / "host_key")
@@ -106,10 +107,22 @@ class Host:
         text = CONFIG.format(address=self.address, port=self.port, directory=self._directory, extra=extra)
         (self._directory / "config").write_text(text)
 
+    def has_only_busybox(self) -> None:
+        """From the next start on: no program but sshd and busybox, which is `sh` too."""
+        tools = self._directory / "bin"
+        tools.mkdir()
+        shutil.copy(shutil.which("busybox") or "busybox", tools / "busybox")
+        listed = subprocess.run(["busybox", "--list"], capture_output=True, text=True, check=True).stdout
+        for name in {*listed.split(), "sh"} - {"busybox"}:
+            (tools / name).symlink_to("busybox")
+        (tools / "bash").write_text('#!/bin/sh\nexec sh "$@"\n')  # root's shell, which sshd runs commands with
+        (tools / "bash").chmod(0o755)
+        self._more = f"mount --bind {tools} /usr/bin"
+
     def start(self) -> None:
         """Start, or start again, and wait until it answers."""
         Path("/run/sshd").mkdir(exist_ok=True)
-        script = START.format(name=self.name, directory=self._directory)
+        script = START.format(name=self.name, directory=self._directory, more=self._more)
         command = ["unshare", "-m", "-u", "--propagation", "private", "sh", "-c", script]
         environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment, start_new_session=True)
@@ -224,11 +237,12 @@ def route(host: Host, key: Path, /, **changes: object) -> Route:
 @contextmanager
 def offered(host: Host, key: Path) -> Iterator[None]:
     """While it lasts, `ssh(repository)` is an executor on this host, also in processes started here."""
+    former = os.environ.get(OFFERED, "")
     os.environ[OFFERED] = "\n".join((host.address, str(host.port), str(key), host.known))
     try:
         yield
     finally:
-        del os.environ[OFFERED]
+        os.environ[OFFERED] = former
 
 
 def ssh(repository: str) -> SshExecutor:
