@@ -49,10 +49,13 @@ class Route(NamedTuple):
         return self.via.door if self.via else f"{self.host}:{self.port}"
 
 
-def through(route: Route, jumps: str) -> Route:
+Resolve = Callable[[Route, str, tuple[str, ...]], Route]  # a route, an alias, options of ssh
+
+
+def through(route: Route, jumps: str, resolve: Resolve = lambda via, _alias, _given: via) -> Route:
     """The route by way of hosts written as ssh's ProxyJump: `user@host:port`, comma between them, the nearest first.
 
-    Raises EnvironmentFault for what cannot be read.
+    `resolve` makes a host of what may be an alias. Raises EnvironmentFault for what cannot be read.
     """
     via: Route | None = None
     for jump in filter(None, (each.strip() for each in jumps.split(","))):
@@ -60,14 +63,16 @@ def through(route: Route, jumps: str) -> Route:
         if not found:
             raise EnvironmentFault(f"{jump!r} is no jump host", hint="write user@host:port")
         host, port = found["host"].strip("[]"), int(found["port"] or 22)
-        via = route._replace(host=host, port=port, user=found["user"] or route.user, via=via)
+        jump_host = route._replace(host=host, port=port, user=found["user"] or route.user, via=None, proxy="")
+        given = (*(("-l", found["user"]) if found["user"] else ()), *(("-p", found["port"]) if found["port"] else ()))
+        via = resolve(jump_host, host, given)._replace(via=via)
     return route._replace(via=via)
 
 
 def configured(route: Route, alias: str, file: Path, *given: str) -> Route:
     """The route as an ssh_config file has it for `alias`, asked of ssh itself with the options `given`. Raises EnvironmentFault.
 
-    What the file leaves open is taken from `route`.
+    What the file leaves open is taken from `route`. Hosts of its ProxyJump are looked up in it too, without jumps of theirs.
     """
     if not shutil.which("ssh"):
         raise EnvironmentFault(f"{file} can only be read by ssh, which is not installed", hint="apt-get install openssh-client")
@@ -79,10 +84,13 @@ def configured(route: Route, alias: str, file: Path, *given: str) -> Route:
     for line in done.stdout.splitlines():
         key, _, value = line.partition(" ")
         said.setdefault(key, []).append(value)
-    return _as_said(route, alias, said)
+    found, jumps = _as_said(route, alias, said)
+    return through(found, jumps, lambda via, name, more: configured(via, name, file, "-o", "ProxyJump=none", *more))
 
 
-def _as_said(route: Route, alias: str, said: dict[str, list[str]]) -> Route:
+def _as_said(route: Route, alias: str, said: dict[str, list[str]]) -> tuple[Route, str]:
+    """The route but for its jumps, and those."""
+
     def one(key: str) -> str:
         value = said.get(key, [""])[-1]
         return "" if value == "none" else value
@@ -101,4 +109,4 @@ def _as_said(route: Route, alias: str, said: dict[str, list[str]]) -> Route:
     )
     tokens = {"h": named or alias, "p": str(route.port), "r": route.user, "n": alias, "%": "%"}
     command = re.sub("%(.)", lambda found: tokens.get(found[1], found[0]), one("proxycommand"))
-    return through(route._replace(proxy=command), one("proxyjump"))
+    return route._replace(proxy=command), one("proxyjump")

@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from agent.config import Config, parse
-from agent.errors import AgentError
+from agent.errors import AgentError, ConfigError
 from agent.git.command import Git
 from agent.model.value import Value
 from agent.state.database import Database, open_existing
@@ -20,6 +20,7 @@ from agent.state.outbox import Outbox
 from agent.state.pushes import Pushes
 from agent.state.queue import Queue
 from agent.worker import engine, install, wake
+from agent.worker.routes import Routes
 
 OLDEST_GIT = (2, 34)  # the first that verifies tags signed with SSH keys
 SYSTEM_CONFIG = Path("/etc/git-pipeline/config.toml")
@@ -174,6 +175,7 @@ def _config(patient: Patient) -> Iterator[Finding]:
     config = parse({str(path): path.read_bytes() for path in paths if path.is_file()})
     yield _fine("the configuration can be read")
     yield from _engine(patient.environment, config)
+    yield from _hosts(patient, config)
 
 
 def _engine(environment: Mapping[str, str], config: Config) -> Iterator[Finding]:
@@ -183,6 +185,19 @@ def _engine(environment: Mapping[str, str], config: Config) -> Iterator[Finding]
     except OSError as error:
         hint = "start it, let this user use it (group docker), or name another under [docker] host"
         yield _wrong(f"Docker does not answer at {host}: {error.strerror or error}", hint)
+
+
+def _hosts(patient: Patient, config: Config) -> Iterator[Finding]:
+    """What can be seen from here: nobody is connected to."""
+    home = Path(patient.environment.get("HOME", "~")).expanduser()
+    routes = Routes(patient.directory, home, "", lambda _: b"", lambda *_: None)
+    for name, group in sorted(config.hosts.items()):
+        faults = list(routes.problems(group))
+        if group.passphrase and group.passphrase not in config.secrets:
+            faults.append(ConfigError(f"its `passphrase` names no secret that is there: {group.passphrase}"))
+        yield from (_wrong(f"host group {name}: {fault.message}", fault.hint.replace("GROUP", name)) for fault in faults)
+        if not faults:
+            yield _fine(f"host group {name} has its keys; git pipeline hosts {name} connects")
 
 
 def _disk(patient: Patient) -> Iterator[Finding]:

@@ -42,7 +42,7 @@ class Routes:
             user=group.user or self._user,
             keys=Keys(
                 self._key_files(group),
-                self._directory / Path(group.agent).expanduser() if group.agent else None,
+                self._socket(group) if group.agent else None,
                 self._passphrase(group),
             ),
             known=KnownHosts(self._known(group)),
@@ -55,6 +55,25 @@ class Routes:
             user = route.user
             route = route._replace(keys=route.keys._replace(once=lambda key: self._admit(host, user, key)))
         return through(route, group.jump) if group.jump else route
+
+    def problems(self, group: HostGroup) -> Iterator[ConfigError]:
+        """What would keep the agent from every host of a group, as far as this machine can tell."""
+        for name in filter(None, (group.key, group.known_hosts, group.ssh_config)):
+            try:
+                self._file(name)
+            except ConfigError as error:
+                yield error
+        if group.agent and not self._socket(group).is_socket():
+            yield ConfigError(f"there is no ssh-agent at {self._socket(group)}", hint="start it, or take `agent` out")
+        if not (group.key or group.agent or group.instance_connect or group.ssh_config or self._key_files(group)):
+            yield ConfigError("there is no key to log in with", hint=f"name one with `key`, or make one in {self._home / '.ssh'}")
+        if not (group.known_hosts or "".join(self._known(group)).strip()):
+            yield ConfigError(
+                "no host key is known, so every host will be refused", hint="git pipeline hosts GROUP shows what to add"
+            )
+
+    def _socket(self, group: HostGroup) -> Path:
+        return self._directory / Path(group.agent).expanduser()
 
     def _key_files(self, group: HostGroup) -> tuple[Path, ...]:
         if group.key:

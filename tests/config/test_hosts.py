@@ -2,9 +2,10 @@
 
 import pytest
 
-from agent.config import Config, Ec2, parse
+from agent.config import Config, Ec2, HostGroup, parse
 from agent.errors import ConfigError
 from agent.executors.fleet import static
+from agent.worker.install import template
 
 
 def read(text: str) -> Config:
@@ -51,3 +52,12 @@ def test_one_place_in_ec2_or_several():
 def test_what_is_refused(text: str, told: str):
     with pytest.raises(ConfigError, match=told):
         read(text)
+
+
+def test_the_written_configuration_shows_every_key_and_the_defaults():
+    section = template("config.toml").partition("# [hosts.web]\n")[2].partition("\n\n")[0]
+    text = "\n".join(line.removeprefix("# ") for line in section.splitlines())
+    shown = read(f"[hosts.web]\n{text}").hosts["web"]
+    assert shown.model_fields_set == set(HostGroup.model_fields)
+    examples = {"addresses", "ec2", "user", "port", "key", "host_keys"}
+    assert shown.model_dump(exclude=examples) == HostGroup(addresses=("a",)).model_dump(exclude=examples)

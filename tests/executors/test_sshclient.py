@@ -204,6 +204,21 @@ def test_as_an_ssh_config_file_has_it(farm: Farm, host: Host, tmp_path: Path):
     assert said(configured(bare, "web", config)) == host.name
 
 
+def test_jump_hosts_of_an_ssh_config_file(farm: Farm, host: Host, tmp_path: Path):
+    inner = farm.host(extra=f"AllowUsers root@{host.address} root@127.0.0.1")
+    config = tmp_path / "config"
+    config.write_text(
+        f"Host inner\n  HostName {inner.address}\n  Port {inner.port}\n  ProxyJump bastion\n"
+        f"Host bastion\n  HostName {host.address}\n  Port {host.port}\n  ProxyJump bastion\n"
+        f"Host *\n  User root\n  IdentityFile {farm.key}\n"
+    )
+    bare = route(inner, farm.key, host="inner", port=22, user="nobody", keys=Keys(), known=KnownHosts([host.known, inner.known]))
+    way = configured(bare, "inner", config)
+    assert way.via
+    assert (way.via.host, way.via.port, way.via.user, way.via.via) == (host.address, host.port, "root", None)
+    assert said(way) == inner.name
+
+
 def test_by_way_of_a_command(farm: Farm, host: Host, tmp_path: Path):
     """As for instances that only a tool of the provider reaches: ssh is asked by the instance's id."""
     config, proxy = tmp_path / "config", tmp_path / "proxy"

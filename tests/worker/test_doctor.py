@@ -46,6 +46,36 @@ def test_no_docker(repo):
     assert "group docker" in found.hint
 
 
+def test_host_groups(repo, tmp_path):
+    """What is missing on this machine is told by the group; whether a host answers is told by `git pipeline hosts`."""
+    home = tmp_path / "home"
+    (repo.directory / "config.toml").write_text("""
+[hosts.a]
+addresses = ["192.0.2.1"]
+key = "id"
+known_hosts = "known"
+passphrase = "NOBODY"
+ssh_config = "config"
+[hosts.b]
+addresses = ["192.0.2.1"]
+agent = "door"
+[hosts.c]
+addresses = ["192.0.2.1"]
+host_keys = ["ssh-ed25519 AAAA"]
+""")
+    pipeline = repo.directory
+    assert [one.split(", but")[0] for one in wrong(repo)] == [
+        *(f"host group a: {pipeline}/{name} is not there" for name in ("id", "known", "config")),
+        "host group a: its `passphrase` names no secret that is there: NOBODY: ",
+        f"host group b: there is no ssh-agent at {pipeline}/door: start it, or take `agent` out",
+        "host group b: no host key is known, so every host will be refused: git pipeline hosts b shows what to add",
+        f"host group c: there is no key to log in with: name one with `key`, or make one in {home}/.ssh",
+    ]
+    (home / ".ssh").mkdir()
+    (home / ".ssh" / "id_ed25519").touch()
+    assert not any("host group c" in one for one in wrong(repo))
+
+
 def broken_hook(repo):
     (repo.bare / "hooks/pre-receive").write_text("#!/bin/sh\n")
 
