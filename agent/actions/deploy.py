@@ -14,8 +14,9 @@ from agent.actions import environment, onhost
 from agent.actions.base import Attempt, Context
 from agent.actions.hostlog import DeployLog
 from agent.actions.onhost import HostResult, OnHost, Shared
-from agent.actions.release import Archives, Commit, Source, Uploads, read_file
+from agent.actions.release import Archives, Commit, Source, read_file
 from agent.actions.target import Host, SshHost
+from agent.actions.upload import Uploads
 from agent.definition import deployment
 from agent.definition.deployment import Deployment
 from agent.deploy import appspec, lifecycle, waves

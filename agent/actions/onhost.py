@@ -1,6 +1,6 @@
 """A deployment on one host: lock, release, lifecycle, result; and the way back by the same code. Each step may be done again."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from shlex import quote
@@ -8,8 +8,8 @@ from threading import Event
 from typing import NamedTuple
 
 from agent.actions.hostlog import DeployLog
-from agent.actions.release import Upload, Uploads
 from agent.actions.target import Host
+from agent.actions.upload import Upload, Uploads
 from agent.definition.deployment import Deployment
 from agent.deploy import appspec, commands
 from agent.deploy.appspec import AppSpec, AppSpecError
@@ -17,7 +17,6 @@ from agent.deploy.commands import Standing
 from agent.deploy.script import UNWELL, HostPlan, health_script, script
 from agent.errors import AgentError, EnvironmentFault
 from agent.executors.base import Job
-from agent.executors.payload import chunks
 from agent.model.outcome import Reason
 from agent.model.value import Value
 
@@ -129,7 +128,7 @@ class OnHost:
             seconds = int((shared.deadline - shared.now() + LEASE).total_seconds())
             said = self.host.call(commands.lock(shared.base, shared.id, shared.label, max(60, seconds)))
             if said.code == 0:
-                return self.probe()
+                return commands.parse_probe(said.output)
             if said.code != commands.HELD:
                 raise EnvironmentFault(f"{shared.base} cannot be prepared: {said.last}")
             if shared.now() >= end or shared.stop.wait(PAUSE):
@@ -141,15 +140,16 @@ class OnHost:
             standing.status.get("shared", "") == ":".join(options.shared) and standing.status.get("release") == standing.current
         )
         upload = shared.uploads.get(standing.current if same else "")
-        staged = self.host.call(
-            commands.stage(shared.base, shared.release, upload.former, options.shared), lambda: [upload.gone], UPLOAD_TIMEOUT
-        )
-        if not staged.code:
-            receive = commands.receive(shared.base, shared.release, options.shared)
-            staged = self.host.call(receive, lambda: chunks(upload.archive), UPLOAD_TIMEOUT)
-        if staged.code:
-            raise EnvironmentFault(f"the release cannot be put there: {staged.last}")
+        if upload.former:
+            stage = commands.stage(shared.base, shared.release, upload.former, options.shared, empties=upload.empties)
+            self._put(stage, lambda: [upload.gone])
+        self._put(commands.receive(shared.base, shared.release, upload.former, options.shared), upload.archive.chunks)
         shared.log.say(self.host.name, _travelled(upload))
+
+    def _put(self, script: str, stdin: Callable[[], Iterable[bytes]]) -> None:
+        said = self.host.call(script, stdin, UPLOAD_TIMEOUT)
+        if said.code:
+            raise EnvironmentFault(f"the release cannot be put there: {said.last}")
 
     def _run(self, deployment: str, release: str, spec: AppSpec | None, standing: Standing) -> HostResult:
         shared = self._shared
@@ -218,7 +218,7 @@ def _runs(standing: Standing, release: str) -> bool:
 
 
 def _travelled(upload: Upload) -> str:
-    what = f"{upload.files} files, {upload.size / 1e6:.1f} MB"
+    what = f"{upload.files} files, {upload.archive.size / 1e6:.1f} MB"
     return f"took {what} over {upload.former[:14]}" if upload.former else f"took {what}"
 
 

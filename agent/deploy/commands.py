@@ -67,24 +67,26 @@ def parse_probe(text: str) -> Standing:
 
 
 def lock(base: str, owner: str, label: str, seconds: int) -> str:
-    """Take the lock for so long, or renew it; exits with HELD, and says by whom, if another has it and its time is not over.
+    """Take the lock for so long, or renew it, and answer as `probe`; exits with HELD if another has it and its time is not over.
 
-    The lock appears whole, by rename, so that a crash leaves none without an owner.
+    The last line says who. The lock appears whole, by rename, so that a crash leaves none without an owner.
     """
     return f"""\
 umask 022
+probe() {{
+{probe(base, owner)}}}
 mkdir -p {quote(base)}/.deploy/in {quote(base)}/.deploy/deployments {quote(base)}/releases || exit 73
 cd {quote(base)}/.deploy || exit 73
 now=$(date +%s); mine=lock.$$
 mkdir "$mine" && printf '%s\\n%s\\n%s\\n' {quote(owner)} $((now + {seconds})) {quote(label)} > "$mine/details" || exit 73
 take() {{ mv -T "$mine" lock 2>/dev/null; }}
-take && exit 0
+take && probe
 {{ read -r owner; read -r until; read -r label; }} < lock/details
-if [ "$owner" = {quote(owner)} ]; then mv -f "$mine/details" lock/details; rmdir "$mine"; exit 0; fi
+if [ "$owner" = {quote(owner)} ]; then mv -f "$mine/details" lock/details; rmdir "$mine"; probe; fi
 if [ "${{until:-0}}" -lt "$now" ] && mv -T lock "stale.$$"; then
   {{ read -r found; read -r until; }} < "stale.$$/details"
   if [ "$found" = "$owner" ] && [ "$until" -lt "$now" ]; then
-    rm -rf "stale.$$"; take && exit 0
+    rm -rf "stale.$$"; take && probe
   else
     mv -T "stale.$$" lock
   fi
@@ -106,29 +108,31 @@ exit 0
 """
 
 
-def stage(base: str, release: str, former: str, shared: Iterable[str] = ()) -> str:
-    """Prepare `in/<release>`, with the files of `former` ("" is none) by hard link, but for the NUL-ended list on stdin."""
-    links = "".join(f'rm -f "$new"/{quote(path.strip("/"))} 2>/dev/null\n' for path in shared) if former else ""
-    linked = f'cp -al "releases/"{quote(former)}/. "$new/" || exit 73' if former else ":"
+def stage(base: str, release: str, former: str, shared: Iterable[str] = (), *, empties: bool = True) -> str:
+    """Prepare `in/<release>` with the files of `former` by hard link, but for the NUL-ended list on stdin.
+
+    `empties`: directories that are empty then go, too.
+    """
+    links = "".join(f'rm -f "$new"/{quote(path.strip("/"))} 2>/dev/null\n' for path in shared)
     return f"""\
 cd {quote(base)} || exit 73
 new=.deploy/in/{quote(release)}
-rm -rf "$new" && mkdir -p "$new" || exit 73
-{linked}
+rm -rf "$new" && mkdir -p "$new" && cp -al releases/{quote(former)}/. "$new/" || exit 73
 {links}cat > "$new.gone" && cd "$new" || exit 73
 xargs -0 rm -f -- < "../"{quote(release)}.gone || exit 73
 rm -f "../"{quote(release)}.gone
-find . -depth -type d -exec rmdir {{}} + 2>/dev/null
+{"find . -depth -type d -exec rmdir {} + 2>/dev/null" if empties else ":"}
 exit 0
 """
 
 
-def receive(base: str, release: str, shared: Iterable[str] = ()) -> str:
-    """Unpack the tar on stdin into what `stage` prepared; only a whole one becomes `releases/<release>`."""
+def receive(base: str, release: str, former: str, shared: Iterable[str] = ()) -> str:
+    """Unpack the tar on stdin, over what `stage` prepared from `former` if there is one; only a whole one becomes a release."""
     return f"""\
 cd {quote(base)} || exit 73
 new=.deploy/in/{quote(release)}
 umask 022
+{":" if former else 'rm -rf "$new" && mkdir -p "$new" || exit 73'}
 tar xof - -C "$new" || {{ rm -rf "$new"; exit 73; }}
 [ -f "$new/{COMPLETE}" ] || {{ rm -rf "$new"; echo 'the upload was cut off'; exit {CUT}; }}
 rm -f "$new/{COMPLETE}"
@@ -155,5 +159,5 @@ ln -s {quote(f"{up}shared/{clean}")} "$new"/{inside} || exit 73
 
 
 def gone_list(paths: Iterable[str]) -> bytes:
-    """What `stage` reads on standard input."""
+    """What `stage` reads on standard input: paths with a NUL behind each."""
     return b"".join(path.encode(errors="surrogateescape") + b"\0" for path in paths)

@@ -1,5 +1,7 @@
 """The bytes of a tar archive, record by record: ten times as fast as `tarfile` where there are many small files."""
 
+from typing import NamedTuple, Protocol
+
 BLOCK = 512
 _ZERO = b"\0"
 _LONG = 100  # bytes of a name or target that fit into a header
@@ -39,3 +41,40 @@ def _record(name: bytes, mode: int, size: int, mtime: int, kind: bytes, target: 
     after = kind + target[:_LONG].ljust(100, _ZERO) + b"ustar  \0"
     block = (before + b" " * 8 + after).ljust(BLOCK, _ZERO)
     return block[:148] + b"%06o\0 " % sum(block) + block[156:]
+
+
+class Data(Protocol):
+    """The bytes of an archive, in memory or mapped into it."""
+
+    def __getitem__(self, part: slice, /) -> bytes: ...
+
+    def __len__(self) -> int: ...
+
+
+class Member(NamedTuple):
+    """A file or link of an archive: `mode` as git has it, where its content begins and how long it is; `target` of a link."""
+
+    mode: str
+    start: int
+    size: int
+    target: bytes = b""
+
+
+def read(data: Data) -> dict[str, Member] | None:
+    """Look through an archive that has nothing but files and links with short names; None for any other."""
+    members: dict[str, Member] = {}
+    at = 0
+    while at + BLOCK <= len(data):
+        head = data[at : at + BLOCK]
+        if head[0] == 0:
+            return members
+        kind, size = head[156:157], int(head[124:135], 8)
+        if kind not in b"0\x002" or head[345] or not kind:
+            return None
+        name = head[:_LONG].rstrip(_ZERO).decode(errors="surrogateescape")
+        if kind == b"2":
+            members[name] = Member("120000", at + BLOCK, 0, head[157:257].rstrip(_ZERO))
+        else:
+            members[name] = Member("100755" if int(head[100:107], 8) & 0o100 else "100644", at + BLOCK, size)
+        at += BLOCK + size + -size % BLOCK
+    return None

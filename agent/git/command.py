@@ -46,6 +46,10 @@ class Git:
         self.environment = {**environment, "GIT_NO_REPLACE_OBJECTS": "1", "GIT_TERMINAL_PROMPT": "0"}
         self._executable = _find(environment)
 
+    def argv(self, *args: str) -> list[str]:
+        """The command line of `git <args>` on this repository, for those who read its output as it comes."""
+        return [self._executable, f"--git-dir={self.git_dir}", *args]
+
     def run(self, *args: str, stdin: bytes = b"") -> bytes:
         """The standard output of `git <args>`. Raises EnvironmentFault with git's words if it fails."""
         code, out, err = self.call(*args, stdin=stdin)
@@ -64,8 +68,7 @@ class Git:
         `environment` adds variables. `lock` is a descriptor that git gets too: should we be killed, a lock on it lasts until git
         has ended.
         """
-        argv = [self._executable, f"--git-dir={self.git_dir}", *args]
-        return _communicate(argv, {**self.environment, **(environment or {})}, stdin, lock)
+        return _communicate(self.argv(*args), {**self.environment, **(environment or {})}, stdin, lock)
 
 
 def _absolute(paths: str) -> str:

@@ -15,8 +15,9 @@ from agent.executors.fleet import Fleet as Groups
 from agent.executors.ssh import SshExecutor
 from agent.git.command import Git, clean_environment
 from agent.model.execution import Execution, TriggerType
-from agent.model.ids import ActionName, ExecutionId, Oid, PipelineName, RefName, StageName, attempt_id
-from agent.model.plan import Deploy, Plan, PlannedAction, PlannedStage
+from agent.model.ids import ActionName, ArtifactName, ExecutionId, Oid, PipelineName, RefName, StageName, attempt_id
+from agent.model.outcome import ArtifactRecord
+from agent.model.plan import ArtifactInput, Deploy, Plan, PlannedAction, PlannedStage
 from tests.support.attempts import Bench, Log, utc_now
 from tests.support.farm import Farm, route
 
@@ -71,11 +72,21 @@ class Fleet(Bench):
         modes = {name: path.stat().st_mode & 0o777 for name, path in files.items()}
         return self.commit({name: path.read_text() for name, path in files.items()} | more, modes=modes)
 
-    def attempt(self, commit: str, strategy: str = "all-at-once", timeout: float = 120, **options) -> Attempt:
-        """The next attempt of an action that deploys this commit."""
+    def commit_directory(self, directory: Path) -> str:
+        """A commit with all that stands in a directory; its id."""
+        there = ("-C", str(directory), "--git-dir", str(self.tree / ".git"), "--work-tree", str(directory))
+        self._git(*there, "add", "-A", inside=False)
+        self._git(*there, "commit", "-q", "-m", "a revision", inside=False)
+        return self._git("rev-parse", "HEAD").strip()
+
+    def attempt(
+        self, commit: str, strategy: str = "all-at-once", timeout: float = 120, *, digest: str = "", **options
+    ) -> Attempt:
+        """The next attempt of an action that deploys this commit, or the artifact of that digest."""
         self._count += 1
         work = Deploy(to="web", strategy=strategy, options={"path": "/srv/app", **options})
-        action = PlannedAction(name=ActionName("web"), work=work)
+        inputs = (ArtifactInput(name=ArtifactName("dist")),) if digest else ()
+        action = PlannedAction(name=ActionName("web"), work=work, inputs=inputs)
         stage = PlannedStage(name=StageName("production"), actions=(action,))
         execution = Execution(
             id=ExecutionId(f"{self._run}{self._count:010d}"),
@@ -93,6 +104,7 @@ class Fleet(Bench):
             stage=stage,
             action=action,
             number=1,
+            inputs={"dist": ArtifactRecord(name="dist", digest=digest, size=0, files=0)} if digest else {},
             deadline=utc_now() + timedelta(seconds=timeout),
         )
 
