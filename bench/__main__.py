@@ -3,7 +3,7 @@
 import runpy
 import sys
 
-ALL = ("push", "first_line", "peers", "workspace", "notes")
+ALL = ("push", "tags", "first_line", "peers", "workspace", "notes")
 LONG = ("deploy",)  # only by name
 
 

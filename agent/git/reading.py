@@ -20,7 +20,7 @@ class Reader:
         self.git = git
 
     def tip(self, ref: str) -> str:
-        """The commit of a ref; empty if there is no such ref."""
+        """The object of a ref; empty if there is no such ref."""
         return self.git.call("rev-parse", "-q", "--verify", "--end-of-options", ref)[1].decode().strip()
 
     def notes(self, tip: str) -> tuple[tuple[str, str], ...]:

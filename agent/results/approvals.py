@@ -84,6 +84,9 @@ class Approvals:
         comment, trailers = tags.trailers(tag.message, TRAILERS)
         said = Said(parse(f"refs/tags/{tag.name}"), tag.target, trailers)
         evidence.check_tag(said, tag.name, tag.target_type, question, approved=answer.approved)
+        standing = self._reader.tip(f"refs/tags/{tag.name}")
+        if standing not in {"", answer.tag}:
+            raise RefusedError(f"{tag.name} is another tag here ({standing[:12]}) than the one that was accepted")
         signer = self._signer(tag, self._find(answer.signers, len(question.commit)), int(answer.at.timestamp()))
         if signer.person != answer.person:
             raise RefusedError(f"the tag was signed by {signer.person}")

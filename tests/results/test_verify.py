@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 
 from agent.model.ids import PROVENANCE, SIGNERS
 from agent.model.outcome import Reason, Status
@@ -262,3 +264,73 @@ def test_a_rejection_that_nobody_signed(repo):
     story.fail("sign-off", "qa", reason=Reason.REJECTED).leave("sign-off", Status.FAILED)
     repo.publish(story.finish(Status.FAILED))
     assert repo.wrong == ["release #1 sign-off/qa: it failed as rejected, but nobody rejected it"]
+
+
+class Editor:
+    """Rewrites what a clone has of the record, object by object up to the ref, as one could who has no key."""
+
+    def __init__(self, repo: Sealed) -> None:
+        self.repo = repo
+        self.story = repo.passed(1)
+        repo.passed(2, "grace")
+        self.places = [place for ref in (RECORD, PEOPLE, LOG, SIGNERS, PROVENANCE) for place in self._of(ref)]
+        self.places += [
+            ("tag", ref, "") for ref in repo.git("for-each-ref", "--format=%(refname)", "refs/tags", at=repo.bare).split()
+        ]
+
+    def _of(self, ref: str) -> list[tuple[str, str, str]]:
+        listed = self.repo.git("ls-tree", "-r", ref, at=self.repo.bare).splitlines()
+        return [("commit", ref, ""), *(("blob", ref, line.split("\t")[1]) for line in listed)]
+
+    def flip(self, place: tuple[str, str, str], at: int, bit: int) -> str:
+        """Change one bit of a note, of the last commit of a ref, or of a tag; returns what the ref pointed at."""
+        kind, ref, path = place
+        former = self.repo.git("rev-parse", ref, at=self.repo.bare)
+        raw = bytearray(self.repo.run("cat-file", kind, f"{ref}:{path}" if path else former, at=self.repo.bare).stdout)
+        raw[at % len(raw)] ^= 1 << bit
+        oid = self.put(kind, bytes(raw))
+        self.point(ref, self._committed(ref, path, oid) if path else oid)
+        return former
+
+    def put(self, kind: str, raw: bytes) -> str:
+        """As git would never write it, if need be."""
+        return self.repo.git("hash-object", "-t", kind, "-w", "--literally", "--stdin", stdin=raw, at=self.repo.bare)
+
+    def point(self, ref: str, oid: str) -> None:
+        path = self.repo.bare / ref
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(oid + "\n")
+
+    def _committed(self, ref: str, path: str, blob: str) -> str:
+        """The last commit once more, with its signature, around another blob."""
+        index = {"GIT_INDEX_FILE": str(self.repo.root / "index")}
+        self.repo.git("read-tree", ref, at=self.repo.bare, env=index)
+        self.repo.git("update-index", "--cacheinfo", f"100644,{blob},{path}", at=self.repo.bare, env=index)
+        tree = self.repo.git("write-tree", at=self.repo.bare, env=index)
+        raw = self.repo.run("cat-file", "commit", ref, at=self.repo.bare).stdout
+        return self.put("commit", b"tree " + tree.encode() + raw[raw.index(b"\n") :])
+
+
+@pytest.fixture(scope="module")
+def edited(tmp_path_factory, keys):
+    return Editor(Sealed(tmp_path_factory.mktemp("edited"), keys))
+
+
+@settings(max_examples=60, phases=[Phase.generate])
+@given(data=st.data())
+def test_no_bit_of_any_note_commit_or_tag_changes_unseen_and_its_place_is_told(edited, data):
+    place = data.draw(st.sampled_from(edited.places))
+    at, bit = data.draw(st.integers(0, 100_000)), data.draw(st.integers(0, 7))
+    former = edited.flip(place, at, bit)
+    try:
+        wrong = edited.repo.wrong
+    finally:
+        edited.point(place[1], former)
+    kind, ref, path = place
+    assert wrong, f"bit {bit} of byte {at} of the {kind} {ref} {path}"
+    told = "approve/" if kind == "tag" else ref
+    assert any(told in line for line in wrong), wrong
+
+
+def test_and_without_a_change_all_is_well(edited):
+    assert edited.repo.wrong == []
