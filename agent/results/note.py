@@ -66,9 +66,24 @@ def lines(record: Record) -> Iterator[str]:
         yield from _wrapped(f"variables: {shown}")
     yield from _table(tuple(row for stage in record.stages if stage.arrived_at for row in _rows(stage)))
     yield from _unreached(record)
+    yield from _audit(record)
     for block in (*_questions(record), *_failures(record)):
         yield ""
         yield from block
+
+
+def _audit(record: Record) -> Iterator[str]:
+    """Who was given secrets, and under which configuration of the operator it all ran."""
+    given = [
+        f"{', '.join(action.secrets)} to {stage.name}/{action.name}"
+        for stage in record.stages
+        for action in stage.actions
+        if action.secrets
+    ]
+    if given:
+        yield from _wrapped(f"secrets given: {'; '.join(given)}")
+    if record.policy:
+        yield f"  by policy {record.policy[:12]} of the operator"
 
 
 def _told_by_stages(record: Record) -> bool:

@@ -81,6 +81,7 @@ def test_a_protected_ref_gets_the_secret_and_nobody_sees_it(repo):
     assert action(found, "publish")["outputs"] == {"length": str(len(SECRET))}
     log = repo.note("refs/notes/pipeline-log", repo.head).decode()
     assert "plain: ***" in log
+    assert "secrets given: TOKEN to release/publish" in repo.note("refs/notes/pipeline", repo.head).decode()
     assert "other sees: [nothing]" in log
     for text in (told.encode(), everything(repo)):
         assert SECRET.encode() not in text

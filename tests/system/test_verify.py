@@ -125,6 +125,10 @@ def test_what_the_record_says_of_the_operator(repo):
     alice = next(person for person in signers["people"] if person["name"] == "alice")
     assert alice["keys"] == [repo.keys.public("alice")]
     assert "PRIVATE KEY" not in json.dumps(told)
+    note = repo.note("refs/notes/pipeline", repo.head).decode()  # and in words, for a person
+    assert "(push to main by zoe)" in note
+    assert "approved by alice: looks fine" in note
+    assert f"by policy {told['policy'][:12]} of the operator" in note
     payload = json.loads(b64decode(json.loads(repo.note("refs/notes/pipeline-provenance", repo.head))["envelope"]["payload"]))
     assert payload["predicate"]["buildDefinition"]["internalParameters"]["policy"] == told["policy"]
 
