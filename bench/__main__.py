@@ -4,7 +4,7 @@ import runpy
 import sys
 
 ALL = ("push", "tags", "first_line", "peers", "workspace", "notes")
-LONG = ("deploy",)  # only by name
+LONG = ("deploy", "downtime")  # only by name
 
 
 def main(names: list[str]) -> int:

@@ -14,7 +14,7 @@ from agent.definition.deployment import Deployment
 from agent.deploy import appspec, commands
 from agent.deploy.appspec import AppSpec, AppSpecError
 from agent.deploy.commands import Standing
-from agent.deploy.script import UNWELL, HostPlan, health_script, script
+from agent.deploy.script import UNWELL, WATCHED, HostPlan, health_script, script
 from agent.errors import AgentError, EnvironmentFault
 from agent.executors.base import Job
 from agent.model.outcome import Reason
@@ -93,7 +93,7 @@ class OnHost:
         shared = self._shared
         text = health_script(shared.options, shared.environment, shared.base)
         health = shared.options.health
-        limit = health.timeout.total_seconds() * 2 + 60 if health else 60
+        limit = WATCHED * (health.timeout + health.interval).total_seconds() + 60 if health else 60
         try:
             said = self.host.call(text, timeout=limit)
         except EnvironmentFault as fault:

@@ -121,8 +121,9 @@ retry() { # times seconds check...
   done
 }
 
-check_command() { # seconds text
-  WHY=; limited "$1" sh -c "$2" && return 0
+check_command() { # directory seconds text
+  cd "$1" || { WHY="$1 cannot be entered"; return 1; }
+  WHY=; limited "$2" sh -c "$3" && return 0
   WHY=${WHY:-"the command ended with exit code $code"}; return 1
 }
 

@@ -15,6 +15,7 @@ from agent.deploy.appspec import AppSpec, Hook
 from agent.model.value import Value
 
 MARK = "\x1e"
+WATCHED = 3  # looks in a row, the time of watching, after which a host is sick
 UNWELL = "unwell: "  # begins the line that says what is wrong
 
 
@@ -111,7 +112,7 @@ def _step(
     yield f"{run} || " + ('tolerate "$WHY"' if tolerant and options.ignore_stop_failure else f'{failed} "$WHY"')
 
 
-def _healthy(health: HealthCheck | None, failed: str) -> Iterator[str]:
+def _healthy(health: HealthCheck | None, failed: str, tries: int = 0) -> Iterator[str]:
     if health is None:
         return
     limit = _seconds(health.timeout)
@@ -121,8 +122,8 @@ def _healthy(health: HealthCheck | None, failed: str) -> Iterator[str]:
     elif health.port:
         check = f"check_port {health.port}"
     else:
-        check = f"check_command {limit} {quote(health.command)}"
-    yield f'retry {health.retries} {_seconds(health.interval)} {check} || {failed} "health check failed: $WHY"'
+        check = f'check_command "$RELEASE" {limit} {quote(health.command)}'
+    yield f'retry {tries or health.retries} {_seconds(health.interval)} {check} || {failed} "health check failed: $WHY"'
 
 
 def _expanded(url: str) -> str:
@@ -131,22 +132,29 @@ def _expanded(url: str) -> str:
 
 
 def health_script(options: Deployment, environment: Mapping[str, str], base: str) -> str:
-    """Only the health check, once, for the time of watching; its last line says what is wrong."""
+    """Only the health check, for the time of watching: sick is what is sick WATCHED times. The last line says what is wrong."""
     health = options.health
     if health is None:
         return "exit 0"
     slot = (
-        (f"SLOT=$(cat {quote(base)}/.deploy/slot 2>/dev/null)", "case $SLOT in", *_ports(options), "esac")
+        (
+            "SLOT=$(cat $BASE/.deploy/slot 2>/dev/null)",
+            "case $SLOT in",
+            *_ports(options),
+            "esac",
+            "SOCKET=$BASE/slots/$SLOT.sock; export SLOT PORT SOCKET",
+        )
         if options.slots
         else ()
     )
-    once = "\n".join(line for line in _healthy(health, "unwell") if not line.startswith("event"))
+    once = "\n".join(line for line in _healthy(health, "unwell", min(health.retries, WATCHED)) if not line.startswith("event"))
     return "\n".join(
         (
             f"BASE={quote(base)} DEPLOYMENT=x NAME=x LABEL=x COMMIT=x SHARED=x",
             *(f"export {name}={quote(value)}" for name, value in sorted(environment.items())),
             hostlib.LIBRARY,
             *slot,
+            "RELEASE=$BASE/current; export RELEASE",
             f'unwell() {{ echo "{UNWELL}$1"; exit 1; }}',
             once,
             "exit 0",
