@@ -14,7 +14,7 @@ import tomli
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from agent.errors import ConfigError
-from agent.settings import Artifacts, CommitStatus, Duration, Mail, Notify, SecretName, Section, Size
+from agent.settings import Artifacts, CommitStatus, Duration, Listen, Mail, Notify, Remote, SecretName, Section, Size, Source
 
 _SSH_KEY = re.compile(
     r"(?P<options>(?:[a-z-]+(?:=\"[^\"\x00-\x1f]*\")?(?:,[a-z-]+(?:=\"[^\"\x00-\x1f]*\")?)* +)?)"
@@ -197,6 +197,9 @@ class Config(Section):
     notify: tuple[Notify, ...] = ()
     status: tuple[CommitStatus, ...] = ()
     mail: Mail = Mail()
+    remotes: Mapping[HostName, Remote] = {}
+    sources: tuple[Source, ...] = ()
+    listen: Listen = Listen()
     revoked_keys: str = ""  # SSH keys that count no more: a KRL or a list of public keys; relative to this file's directory
     openpgp_keyring: str = ""  # exported OpenPGP keys, not armored; relative to this file's directory
 
@@ -215,9 +218,10 @@ class Config(Section):
     def _knows_the_secrets_that_it_names(self) -> "Config":
         named = {rule.secret for rule in self.notify} | {rule.token for rule in self.status} | {self.mail.password}
         named |= {url for rule in self.notify for url in (rule.webhook, rule.slack) if url and "://" not in url}
+        named |= {name for remote in self.remotes.values() for name in (remote.secret, remote.token)}
         missing = sorted(named - {""} - self.secrets.keys())
         if missing:
-            raise ValueError(f"there is no [secrets.{missing[0]}], which [[notify]], [[status]] or [mail] names")
+            raise ValueError(f"there is no [secrets.{missing[0]}], which [[notify]], [[status]], [remotes] or [mail] names")
         return self
 
 

@@ -9,9 +9,11 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from agent.model import quantity
+from agent.model.glob import problem
 from agent.model.notice import EVENTS
 
 TARGETS = ("sns", "eventbridge", "webhook", "slack", "mail", "command")
+STARTERS = ("s3", "ecr", "event")
 FORGES = ("github", "gitlab", "bitbucket")
 SecretName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 
@@ -141,6 +143,53 @@ class CommitStatus(Section):
         if sum(bool(getattr(self, name)) for name in FORGES) != 1:
             raise ValueError(f"exactly one of {', '.join(FORGES)} is needed")
         return self
+
+
+class Remote(Section):
+    """A repository elsewhere that is brought here: by `git pipeline mirror`, and when it says itself that it has changed."""
+
+    url: str
+    refs: tuple[str, ...] = ("refs/heads/**", "refs/tags/**")  # control tags only where a pattern names them
+    forge: Literal["", "github", "gitlab", "bitbucket", "codecommit"] = ""  # who speaks for it
+    secret: SecretName | Literal[""] = ""  # of its webhook
+    repository: str = ""  # its name with CodeCommit
+    key: str = ""  # private SSH key for fetching, relative to the configuration's directory
+    token: SecretName | Literal[""] = ""  # for fetching over HTTPS: `user:password`, or a token alone
+
+
+class Source(Section):
+    """What starts a pipeline beside pushes: an object in S3, an image in ECR, an event of EventBridge or of its schedules."""
+
+    s3: str = ""  # bucket/key, as a glob
+    ecr: str = ""  # repository:tag, as a glob
+    event: str = ""  # the source of events, as aws.events, as a glob
+    detail_type: str = "**"  # and their type,
+    resource: str = "**"  # and the first thing they are about, such as the ARN of a rule
+    pipeline: str
+    branch: str  # whose head is run
+    variables: Mapping[str, str] = {}  # of the pipeline, with {version}, {digest}, {detail.name} … put in
+
+    @property
+    def kind(self) -> str:
+        """The name of the one that is set."""
+        return next(name for name in STARTERS if getattr(self, name))
+
+    @model_validator(mode="after")
+    def _has_one_kind(self) -> "Source":
+        if sum(bool(getattr(self, name)) for name in STARTERS) != 1:
+            raise ValueError(f"exactly one of {', '.join(STARTERS)} is needed")
+        for pattern in (self.s3, self.ecr, self.event, self.detail_type, self.resource):
+            if pattern and (wrong := problem(pattern)):
+                raise ValueError(f"{pattern!r} is not a glob: {wrong}")
+        return self
+
+
+class Listen(Section):
+    """The queue of SQS that `git pipeline listen` reads."""
+
+    queue: str = ""  # URL
+    region: str = ""
+    role: str = ""  # ARN to assume
 
 
 class Mail(Section):

@@ -28,9 +28,12 @@ VERBS = {
     "graph": "draw a pipeline: text, Mermaid, DOT, SVG",
     "hosts": "list the hosts of a group and try to reach them",
     "install": "put the agent into a bare repository",
+    "listen": "start what events in a queue of SQS ask for",
     "log": "show what the scripts printed",
+    "mirror": "fetch another repository, and run what has changed there",
     "override": "let a stage pass a failed condition",
     "policy": "say what the operator's configuration allows a ref and a person",
+    "receive-webhook": "act on a signed message of GitHub, GitLab or Bitbucket",
     "reject": "say no to an approval, by a signed tag",
     "report": "write executions and their history as one HTML file",
     "resume": "go on with what a killed worker left",
@@ -55,7 +58,7 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        module = importlib.import_module(f"agent.cli.{cmd_name}")
+        module = importlib.import_module(f"agent.cli.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 

@@ -14,6 +14,7 @@ class TriggerType(StrEnum):
     TAG = "tag"
     SCHEDULE = "schedule"
     MANUAL = "manual"
+    EVENT = "event"  # something that happened outside, as a new object in S3
     ROLLBACK = "rollback"  # asked for by a person
     AUTOMATIC_ROLLBACK = "automatic-rollback"
 

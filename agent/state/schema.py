@@ -50,6 +50,12 @@ _OUTBOX = (
 )
 
 _OUTSIDE = ("ALTER TABLE verdicts ADD COLUMN outside TEXT NOT NULL DEFAULT ''",)
+_INBOX = (
+    """CREATE TABLE inbox (
+        remote TEXT NOT NULL, id TEXT NOT NULL, at TEXT NOT NULL, body TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'open',
+        PRIMARY KEY (remote, id))""",
+    "CREATE INDEX inbox_open ON inbox (remote) WHERE state = 'open'",
+)
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _POLICIES, _OUTSIDE, _OUTBOX)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _POLICIES, _OUTSIDE, _OUTBOX, _INBOX)
 VERSION = len(MIGRATIONS)

@@ -12,6 +12,7 @@ from agent.model.ids import ExecutionId
 from agent.model.trigger import Entry, ScheduleTrigger
 from agent.plan import parameters, schedule
 from agent.state.database import Database, open_database
+from agent.state.inbox import Inbox
 from agent.state.marks import Marks
 from agent.state.outbox import Outbox
 from agent.state.pushes import Pushes
@@ -19,7 +20,9 @@ from agent.state.queue import Queue
 from agent.state.requests import Requests
 from agent.state.schedules import Schedules
 from agent.worker.judge import Judged, entries
+from agent.worker.outside import Outside
 from agent.worker.places import Directories
+from agent.worker.sources import secrets_of
 from agent.worker.spawn import wake_or_start
 from agent.worker.wake import is_heard
 from agent.worker.wiring import load_config
@@ -37,6 +40,7 @@ def tick(repository: Path, now: datetime, new_id: NewId, python: str, environmen
         raise EnvironmentFault("the agent is not installed there", hint=f"git pipeline install {repository}")
     database = open_database(str(home / "state.db"))
     try:
+        yield from _catch_up(repository, database, now, new_id, environment)
         yield from start_due(Git(str(repository), clean_environment(environment)), database, now, new_id)
         if _is_needed(database, str(home)):
             if not is_heard(str(home)):
@@ -106,6 +110,17 @@ def _enqueue(
     }
     _, number = Queue(database).enqueue(fields, once=f"schedule:{entry.pipeline}:{branch}:{due.isoformat()}")
     return number
+
+
+def _catch_up(
+    repository: Path, database: Database, now: datetime, new_id: NewId, environment: Mapping[str, str]
+) -> Iterator[str]:
+    """Finish webhooks that were taken in and cut short."""
+    if Inbox(database).open():
+        config = load_config(Directories(repository))
+        secrets = secrets_of(repository / "pipeline", config, environment)
+        outside = Outside(repository, database, config, secrets, environment, lambda: now, new_id, lambda: None)
+        yield from outside.catch_up()
 
 
 def _is_needed(database: Database, home: str) -> bool:
