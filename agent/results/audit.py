@@ -1,4 +1,4 @@
-"""What a record names of the operator's configuration: fixed when first written, for each answer when that appears."""
+"""What a record names of the operator's configuration: fixed with each end, for each answer when that appears."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -30,8 +30,9 @@ def of(former: Record | None, state: ExecutionState, standing: Standing) -> Audi
         if answer.tag
     }
     now = evidence.digest(standing.signers_now)
+    same_end = former is not None and state.status.is_final and former.ended_at == state.ended_at
     return Audit(
-        policy=standing.policy,
+        policy=former.policy if former and former.policy and same_end else standing.policy,
         signers=former.signers if former and former.signers else evidence.digest(standing.signers),
         answers={tag: known.get(tag) or now for tag in sorted(given)},
     )
