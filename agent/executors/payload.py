@@ -13,7 +13,10 @@ CHUNK = 1024 * 1024
 
 
 def workspace_payload(workspace: Path, control: Path) -> Path:
-    """The workspace as a tar in the control directory; the same file when asked again. Raises EnvironmentFault."""
+    """The workspace as a tar in the control directory; the same file when asked again. Raises EnvironmentFault.
+
+    It has no end: what `pack` makes goes behind it.
+    """
     path = control / WORKSPACE
     if path.exists():
         return path
@@ -21,6 +24,8 @@ def workspace_payload(workspace: Path, control: Path) -> Path:
     try:
         with tarfile.open(fresh, "w:", format=tarfile.GNU_FORMAT) as tar:
             tar.add(workspace, "workspace", filter=_nobodys)
+            end = tar.offset
+        os.truncate(fresh, end)
         fresh.replace(path)
     except OSError as error:
         raise EnvironmentFault(f"{workspace} cannot be packed for its hosts: {error}", hint="is the disk full?") from error

@@ -64,11 +64,13 @@ class Remote:
         """As `ask`, until the host has not answered for `patience()` seconds. Raises the last Unreachable then."""
         return persist(lambda: self.ask(*words), patience)
 
-    def follow(self, job_id: str, offset: int, seconds: int, take: Callable[[bytes], None]) -> bytes:
-        """Hand on the log of a job from a byte on; the state as the supervisor spells it. Raises EnvironmentFault."""
+    def follow(self, words: tuple[str, ...], seconds: int, take: Callable[[bytes], None]) -> bytes:
+        """Hand on the log of a job; the state as the supervisor spells it. `words`: a command that lasts `seconds`.
+
+        Raises EnvironmentFault.
+        """
         connection, home = self.open()
-        command = _command(home, ("follow", job_id, str(offset), str(seconds)))
-        return connection.follow(command, take, timeout=seconds + 30.0).errors
+        return connection.follow(_command(home, words), take, timeout=seconds + 30.0).errors
 
     def close(self, idle: float = 0.0) -> None:
         """Hang up if nothing was said for `idle` seconds."""

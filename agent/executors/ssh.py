@@ -12,8 +12,10 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from threading import Event, Thread
+from typing import NamedTuple
 
 from agent.errors import EnvironmentFault
 from agent.executors import supervisor
@@ -29,8 +31,6 @@ from agent.executors.watch import Watch, private_file
 from agent.model.outcome import Reason
 
 STARTED = "started"
-OUTPUT = "output"
-BIGGEST_OUTPUT = 1024**2 + 1  # bytes of the output file that are fetched
 POLL = 0.1  # seconds until a stop is noticed
 FOLLOW = 20  # seconds of one command that follows; also how soon a silent host is noticed, and half a minute
 PATIENCE = 120.0  # seconds that a host may be away while its job runs
@@ -69,7 +69,8 @@ class SshExecutor:
         began = time.monotonic()
         ending = self._begin(job, watch, payload)
         if ending is None:
-            followed = _Followed(self.remote, job, log, watch, self._patience, offset)
+            left = max(1.0, (job.deadline - self._now()).total_seconds()) + SLACK
+            followed = _Followed(self.remote, job, log, watch, self._patience, _Start(offset, *_times(left, job.grace)))
             ending = self._ended(job, watch, followed)
         return with_timings(ending, run=time.monotonic() - began)
 
@@ -105,25 +106,16 @@ class SshExecutor:
             if ending := watch.ending():
                 return ending
             private_file(job.control / STARTED, self.remote.route.place.encode())
-        return self._start(job, watch)
+        return None
 
     def _put(self, job: Job, payload: Path | None) -> None:
         workspace = payload or workspace_payload(job.workspace, job.control)
-        self.remote.ask("put", job.id, stdin=lambda: chunks(workspace), timeout=120.0)
         places = self.place(job)
         ours = pack(_files(job, places, self._owner))
-        self.remote.ask("put", job.id, stdin=lambda: [ours])
+        self.remote.ask("put", job.id, stdin=lambda: chain(chunks(workspace), (ours,)), timeout=120.0)
         if job.secrets:
             secrets = pack({path.name: (path.read_bytes(), 0o600) for path in job.secrets.iterdir() if path.is_file()})
             self.remote.ask("secrets", job.id, places.secrets, stdin=lambda: [secrets])
-
-    def _start(self, job: Job, watch: Watch) -> Ending | None:
-        left = max(1.0, (job.deadline - self._now()).total_seconds()) + SLACK
-        try:
-            said = self.remote.insist(lambda: _patience(watch, self._patience), "start", job.id, *_times(left, job.grace))
-        except EnvironmentFault as fault:
-            return _lost(fault.message)
-        return _lost("there is no trace of it on the host any more") if said.output.strip() == b"NONE" else None
 
     def _state(self, job: Job, watch: Watch) -> State | None:
         try:
@@ -139,38 +131,41 @@ class SshExecutor:
             self._clear_up(job)
         if watch.asked:
             return watch.ending() or Ending()
+        if state.word == "NONE":
+            return _lost("there is no trace of it on the host any more")
         if state.word != "EXIT":
             return _lost("its processes are gone without a word: was the host restarted?")
         if state.is_late:
             return Ending(reason=Reason.TIMEOUT, message="took longer than its timeout allows and was ended on the host")
-        return self._fetched(job, watch, state.code)
+        private_file(job.control / supervisor.OUTPUT, state.output)
+        return Ending(exit_code=state.code)
 
     def _clear_up(self, job: Job) -> None:
         """Of a job without its supervisor nothing may go on."""
         with suppress(EnvironmentFault):  # `discard` does it again
             self.remote.ask("kill", job.id)
 
-    def _fetched(self, job: Job, watch: Watch, code: int) -> Ending:
-        words = ("fetch", job.id, OUTPUT, str(BIGGEST_OUTPUT))
-        try:
-            said = self.remote.insist(lambda: _patience(watch, self._patience), *words)
-        except EnvironmentFault as fault:
-            return Ending(exit_code=code) if code else _lost(f"its output file cannot be had: {fault.message}")
-        private_file(job.control / OUTPUT, said.output)
-        return Ending(exit_code=code)
+
+class _Start(NamedTuple):
+    """From which byte of the log on, and in how many seconds the host itself ends the job, with how much grace."""
+
+    offset: int
+    seconds: str
+    grace: str
 
 
 class _Followed:
-    """Hands on the log of a job in a thread, over as many connections as it takes, while the job is watched."""
+    """Starts a job unless it was, and hands on its log in a thread, over as many connections as it takes, while it is watched."""
 
-    def __init__(self, remote: Remote, job: Job, log: LogSink, watch: Watch, patience: float, offset: int) -> None:
+    def __init__(self, remote: Remote, job: Job, log: LogSink, watch: Watch, patience: float, start: _Start) -> None:
         self.fault = ""
         self._remote = remote
         self._job = job
         self._log = log
         self._watch = watch
         self._patience = patience
-        self._offset = offset
+        self._start = start
+        self._offset = start.offset
         self._state: State | None = None
         self._bug: BaseException | None = None
         self._thread = Thread(target=self._pump, name=f"follow {job.id}", daemon=True)
@@ -202,7 +197,8 @@ class _Followed:
         while True:
             before = self._offset
             try:
-                state = parse(self._remote.follow(self._job.id, self._offset, FOLLOW, self._take))
+                words = ("go", self._job.id, str(self._offset), str(FOLLOW), self._start.seconds, self._start.grace)
+                state = parse(self._remote.follow(words, FOLLOW, self._take))
                 heard, pause = time.monotonic(), FIRST
                 if state.word != "RUN" and self._offset >= state.size:
                     self._state = state
@@ -253,7 +249,7 @@ def _files(job: Job, places: Places, owner: str) -> dict[str, tuple[bytes, int]]
         "run/environment": (_environment(job.env), 0o600),
         "run/command": (command.encode(), 0o600),
         f"run/{supervisor.OWNED}": (f"{owner} {job.execution}\n".encode(), 0o600),
-        f"control/{OUTPUT}": (b"", 0o600),
+        f"control/{supervisor.OUTPUT}": (b"", 0o600),
     }
 
 

@@ -1,6 +1,6 @@
 """The shell script that stands beside every job on a host, so that the job does not need us while it runs.
 
-It is put on the host once, under its own digest, and asked by one command each: `put`, `start`, `follow`, `end`, ... A job is a
+It is put on the host once, under its own digest, and asked by one command each: `put`, `go`, `end`, ... A job is a
 directory: `workspace`, `control` and `secrets` are the job's own, `run` is ours (script, environment, log, process, status).
 Asked with the same words twice it does the same thing once.
 """
@@ -9,6 +9,8 @@ from hashlib import sha256
 from typing import NamedTuple
 
 OWNED = "owner"  # in `run`: the repository's identity and the execution
+OUTPUT = "output"  # in `control`: what the job puts out
+MOST = 1024**2 + 1  # bytes of it that are handed on
 MARK = "PIPELINE_JOB"  # in the environment of all that a job starts, between slashes
 
 # Tells where jobs live; a home that cannot be written is replaced by a directory of our own under /tmp.
@@ -35,7 +37,8 @@ if [ -r /proc/uptime ]; then read -r up rest </proc/uptime; echo "uptime ${up%%.
 exit 0
 """
 
-SCRIPT = r"""# git-pipeline: keeps one job, so that it neither ends nor runs again when a connection does
+SCRIPT = (
+    r"""# git-pipeline: keeps one job, so that it neither ends nor runs again when a connection does
 do=$1 id=$2
 root=$(dirname "$(dirname "$0")")
 dir=$root/jobs/$id run=$root/jobs/$id/run
@@ -88,6 +91,38 @@ state() {
   elif [ -e "$run/supervisor" ]; then echo "LOST $(size)"
   else echo CLAIMED; fi
 }
+seconds() { # the time, in `time`; mostly without a process
+  if [ -r /proc/uptime ]; then read -r time rest </proc/uptime; time=${time%%.*}; else time=$(date +%s); fi
+}
+follow() { # the log to standard output; in the end the state to the other, with what the job has put out in front of it
+  off=$1 idle=0 late=0
+  seconds; until=$((time + $2))
+  while :; do
+    was=$(state)
+    now=$(size)
+    if [ "$now" -gt "$off" ]; then
+      tail -c +$((off + 1)) "$run/log" | head -c $((now - off)) || exit 1
+      off=$now idle=0
+    fi
+    case $was in
+    RUN*) ;;
+    CLAIMED) late=$((late + 1)); [ $late -lt 150 ] || { echo "LOST $off" >&2; return; } ;;
+    EXIT*) put_out >&2; echo "$was $put" >&2; return ;;
+    *) echo "$was" >&2; return ;;
+    esac
+    seconds; [ "$time" -lt $until ] || { echo "RUN $off" >&2; return; }
+    idle=$((idle + 1))
+    if [ $idle -gt 100 ]; then nap 0.5; elif [ $idle -gt 30 ]; then nap 0.2
+    elif [ $idle -gt 10 ]; then nap 0.05; else nap 0.01; fi
+  done
+}
+put_out() { # the output file and an end of line; its bytes are counted in `put`
+  put=0 file=$dir/control/@OUTPUT@
+  [ -f "$file" ] && [ ! -h "$file" ] || return 0
+  put=$(($(head -c @MOST@ "$file" | wc -c)))
+  head -c @MOST@ "$file"
+  echo
+}
 apart() { if [ -n "$setsid" ]; then exec setsid "$@"; else exec "$@"; fi; } # in a session of its own, or at least a group
 setsid=$(command -v setsid) || set -m
 
@@ -102,12 +137,11 @@ secrets) # $3: where; a tar of files
   [ ! -d "$run/claim" ] || { cat >/dev/null; echo EXISTS; exit 0; }
   umask 077
   mkdir -p "$3" && cd "$3" && tar xof - && printf '%s\n' "$3" >"$run/secrets" && echo PUT ;;
-start) # $3: seconds it may take; $4: seconds of grace
-  [ -d "$run" ] || { echo NONE; exit 0; }
-  mkdir "$run/claim" 2>/dev/null || { echo EXISTS; exit 0; }
-  ( apart sh "$0" supervise "$id" "$3" "$4" ) </dev/null >/dev/null 2>&1 &
-  n=0; while [ ! -e "$run/supervisor" ] && [ $n -lt 100 ]; do n=$((n + 1)); nap 0.01; done
-  echo STARTED ;;
+go) # starts it unless somebody has, and follows; $3: from which byte; $4: seconds at most; $5: seconds it may take; $6: of grace
+  if [ -d "$run" ] && mkdir "$run/claim" 2>/dev/null; then
+    ( apart sh "$0" supervise "$id" "$5" "$6" ) </dev/null >/dev/null 2>&1 &
+  fi
+  follow "$3" "$4" ;;
 supervise)
   trap : TERM INT HUP
   cd "$run" || exit 1
@@ -131,43 +165,25 @@ job)
   if [ -e "$run/secrets" ] && [ -e "$(cat "$run/secrets")/.env" ]; then . "$(cat "$run/secrets")/.env"; fi
   set +a
   . "$run/command" ;;
-follow) # $3: from which byte; $4: seconds at most
-  off=$3 idle=0 late=0
-  until=$(($(date +%s) + $4))
-  while :; do
-    was=$(state)
-    now=$(size)
-    if [ "$now" -gt "$off" ]; then
-      tail -c +$((off + 1)) "$run/log" | head -c $((now - off)) || exit 1
-      off=$now idle=0
-    fi
-    case $was in
-    RUN*) ;;
-    CLAIMED) late=$((late + 1)); [ $late -lt 100 ] || { echo "LOST $off" >&2; exit 0; } ;;
-    *) echo "$was" >&2; exit 0 ;;
-    esac
-    [ "$(date +%s)" -lt $until ] || { echo "RUN $off" >&2; exit 0; }
-    idle=$((idle + 1))
-    if [ $idle -gt 100 ]; then nap 0.5; elif [ $idle -gt 20 ]; then nap 0.2; else nap 0.05; fi
-  done ;;
 state) state ;;
 end) # $3: seconds from TERM to KILL; goes on without us
   [ -d "$run" ] || { echo NONE; exit 0; }
+  mkdir "$run/claim" 2>/dev/null # whoever comes late to start it finds it taken
   ( apart sh "$0" ending "$id" "$3" ) </dev/null >/dev/null 2>&1 &
   echo ENDING ;;
 ending)
   signal TERM
   n=0; while [ ! -e "$run/status" ] && [ $n -lt $(($3 * 10)) ]; do n=$((n + 1)); nap 0.1; done
   [ -e "$run/status" ] || slay ;;
-kill) slay; echo KILLED ;;
-fetch) # $3: a file of the control directory; $4: bytes at most
-  [ ! -f "$dir/control/$3" ] || [ -h "$dir/control/$3" ] || head -c "$4" "$dir/control/$3" ;;
+kill) [ ! -d "$run" ] || mkdir "$run/claim" 2>/dev/null; slay; echo KILLED ;;
 discard)
   [ -d "$dir" ] || { echo NONE; exit 0; }
   mkdir -p "$run/claim"
-  n=0
-  while slay; alive && [ $n -lt 100 ]; do n=$((n + 1)); nap 0.05; done
-  slay
+  if [ ! -e "$run/status" ]; then # else nobody is left: the supervisor writes it last
+    n=0
+    while slay; alive && [ $n -lt 100 ]; do n=$((n + 1)); nap 0.05; done
+    slay
+  fi
   if [ -e "$run/secrets" ]; then rm -rf "$(cat "$run/secrets")"; fi
   rm -rf "$dir" 2>/dev/null || { chmod -R u+rwx "$dir" && rm -rf "$dir"; }
   echo GONE ;;
@@ -182,7 +198,11 @@ sweep) # $2: whose; the executions to keep come as lines
   done ;;
 *) exit 64 ;;
 esac
-""".replace("@MARK@", MARK).replace("@OWNED@", OWNED)
+""".replace("@MARK@", MARK)
+    .replace("@OWNED@", OWNED)
+    .replace("@OUTPUT@", OUTPUT)
+    .replace("@MOST@", str(MOST))
+)
 
 NAME = f"supervisor-{sha256(SCRIPT.encode()).hexdigest()[:12]}"
 HELLO = HELLO.replace("@NAME@", NAME)
@@ -195,14 +215,16 @@ class State(NamedTuple):
     size: int = 0
     code: int = -1
     is_late: bool = False  # it took longer than it was given when it started, and was ended on the host
+    output: bytes = b""  # what it has put out, when it was followed to its end
 
 
 def parse(answer: bytes) -> State:
-    """The last line of an answer. Anything that is none of ours is LOST."""
-    words = answer.decode(errors="replace").strip().rpartition("\n")[2].split() or [""]
-    match words:
-        case ["EXIT", code, size, why]:
-            return State("EXIT", int(size), int(code), why == "late")
+    """The last line of an answer, and the output in front of it. Anything that is none of ours is LOST."""
+    before, _, last = answer.rstrip(b"\n").rpartition(b"\n")
+    match last.decode(errors="replace").split():
+        case ["EXIT", code, size, why, *put]:
+            count = int(put[0]) if put else 0
+            return State("EXIT", int(size), int(code), why == "late", before[len(before) - count :])
         case ["RUN" | "LOST" as word, size]:
             return State(word, int(size))
         case ["NONE" | "STAGED" | "CLAIMED" as word]:

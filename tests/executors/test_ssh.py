@@ -152,7 +152,7 @@ def test_a_host_that_dies_for_good(farm: Farm, job: Jobs):
 
 def test_the_host_itself_ends_a_job_that_takes_too_long(executor: SshExecutor, host: Host, job: Jobs):
     """The worker is killed, so nobody else does it: what is left of the time is given to the host at the start."""
-    one = job("echo up; sleep 1000", deadline=in_seconds(3))
+    one = job("echo up; sleep 1000", deadline=in_seconds(10))
     worker = Worker("tests.support.farm:ssh", one, "test-late")
     until(lambda: printed(one) == b"up\n", "it runs")
     worker.kill()

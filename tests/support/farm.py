@@ -140,6 +140,14 @@ class Host:
         found = [pid for pid in self._connections() if _kill(pid)]
         return len(found)
 
+    def pause(self) -> None:
+        """Stop sshd itself: whoever connects hears nothing."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """After a pause."""
+        os.kill(self.pid, signal.SIGCONT)
+
     def freeze(self, which: signal.Signals = signal.SIGSTOP) -> None:
         """Stop every connection without closing it: a host that says nothing any more. SIGCONT undoes it."""
         for pid in self._connections():
