@@ -4,10 +4,10 @@ from importlib.util import find_spec
 
 import pytest
 
-from bench.__main__ import ALL, main
+from bench.__main__ import ALL, LONG, main
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", [*ALL, *LONG])
 def test_each_name_has_a_bench(name: str):
     assert find_spec(f"bench.{name}")
 
