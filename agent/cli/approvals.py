@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 import click
 
 from agent.cli import console
-from agent.cli.answering import Waiting, label, opened, waiting
+from agent.cli.answering import Waiting, waiting
+from agent.cli.tagging import label, opened
 from agent.git.command import Git
 from agent.results import summary
 
@@ -24,9 +25,9 @@ def command(remote: str | None, no_fetch: bool, mine: bool) -> None:
 
     Who you are: git config pipeline.person alice, and pipeline.roles "qa-lead ops" for the roles that you have on the server.
     """
-    git, clone, _ = opened(remote, quick=no_fetch)
+    seat, clone = opened(remote, quick=no_fetch)
     everything = [one for record in clone.recent(LOOKED_AT) for one in waiting(record)]
-    names = me(git)
+    names = me(seat.git)
     asked = [one for one in everything if not mine or is_for(one, names)]
     if not asked:
         click.echo("no approval waits" + (" for you" if mine and everything else ""), err=True)

@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
-import click
 import msgspec
 
 from agent.cli.live import Server
@@ -37,25 +36,12 @@ PAUSE = 0.02  # seconds between two looks for the answer
 LAST_WORDS = 20  # lines at the end of the agent's log among which a reason is looked for
 RECENT = 20  # executions whose plans say which stages there are
 
-F = TypeVar("F", bound=Callable[..., Any])
-
 
 class Asker(NamedTuple):
     """Who asks, and why."""
 
     name: str
     reason: str = ""
-
-
-def options(command: F) -> F:
-    """The options that all verbs of the operator share: `repo`, `reason` and `by`."""
-    for option in (
-        click.option("--as", "by", metavar="NAME", help="who asks  [default: the user of this machine]"),
-        click.option("-m", "--message", "reason", metavar="REASON", default="", help="why, for the record"),
-        click.option("--repo", metavar="REPO.git", help="the bare repository  [default: the one around the current directory]"),
-    ):
-        command = option(command)
-    return command
 
 
 def asker(by: str | None, reason: str = "") -> Asker:
@@ -216,13 +202,17 @@ class Desk:
 
     def transition(self, pipeline: str, stage: str) -> tuple[PipelineName, StageName]:
         """The names of a stage that exists. Raises UsageError with what could have been meant."""
-        known = self.stages()
-        if pipeline not in known:
-            raise UsageError(f"there is no pipeline {_shown(pipeline)}", hint=did_you_mean(pipeline, known))
-        names = known[PipelineName(pipeline)]
-        if stage not in names:
-            raise UsageError(f"pipeline {pipeline} has no stage {_shown(stage)}", hint=did_you_mean(stage, names))
-        return PipelineName(pipeline), StageName(stage)
+        return named(self.stages(), pipeline, stage)
+
+
+def named(known: Mapping[PipelineName, tuple[StageName, ...]], pipeline: str, stage: str) -> tuple[PipelineName, StageName]:
+    """The names of a stage, if it is known. Raises UsageError with what could have been meant."""
+    if pipeline not in known:
+        raise UsageError(f"there is no pipeline {_shown(pipeline)}", hint=did_you_mean(pipeline, known))
+    names = known[PipelineName(pipeline)]
+    if stage not in names:
+        raise UsageError(f"pipeline {pipeline} has no stage {_shown(stage)}", hint=did_you_mean(stage, names))
+    return PipelineName(pipeline), StageName(stage)
 
 
 def stage_of(record: Record, words: str, fits: Callable[[StageRecord], bool], purpose: str) -> StageName:

@@ -23,12 +23,15 @@ DIM, BOLD = "2", "1"
 
 
 def colours(environ: Mapping[str, str], stream: TextIO) -> bool:
-    """Whether to colour: NO_COLOR says no, CLICOLOR_FORCE says yes, else a terminal that is not dumb."""
+    """Whether to colour: NO_COLOR says no, CLICOLOR_FORCE says yes, then color.pipeline or color.ui of git, then the terminal."""
     if environ.get("NO_COLOR"):
         return False
     if environ.get("CLICOLOR_FORCE", "0") != "0":
         return True
-    return stream.isatty() and environ.get("TERM", "dumb") != "dumb"
+    if not stream.isatty():
+        return False  # also where git says always: that is for its own commands, and a script would read escapes
+    said = _asked(("config", "--get-colorbool", "color.pipeline", "true"), environ)
+    return said != "false" and environ.get("TERM", "dumb") != "dumb"
 
 
 class Paint:
@@ -82,6 +85,31 @@ def width(environ: Mapping[str, str], stream: TextIO) -> int | None:
 def cut(text: str, limit: int | None) -> str:
     """A plain line that fits."""
     return text if limit is None or len(text) <= limit else text[: max(0, limit - 1)] + "…"
+
+
+def page(text: str, environ: Mapping[str, str]) -> None:
+    """Write a text, through the pager that git would take if it is for a terminal."""
+    show(text.encode(errors="replace"), pager(environ), environ)
+
+
+def pager(environ: Mapping[str, str]) -> str:
+    """GIT_PAGER, pager.pipeline, core.pager, PAGER, less, as git has it; empty where nobody looks at a screen."""
+    if not sys.stdout.isatty():
+        return ""
+    own = _asked(("config", "--get", "pager.pipeline"), environ)
+    if own.lower() in {"false", "no", "off", "0"}:
+        return ""
+    if own and own.lower() not in {"true", "yes", "on", "1"} and not environ.get("GIT_PAGER"):
+        return own
+    return _asked(("var", "GIT_PAGER"), environ)
+
+
+def _asked(words: Sequence[str], environ: Mapping[str, str]) -> str:
+    try:
+        done = subprocess.run(["git", *words], env=environ, capture_output=True, check=False, stdin=subprocess.DEVNULL)
+    except OSError:
+        return ""
+    return done.stdout.decode(errors="replace").strip()
 
 
 def show(data: bytes, pager: str, environ: Mapping[str, str]) -> None:

@@ -54,7 +54,7 @@ def pipelines(git: Git, revision: str) -> tuple[Pipeline, ...]:
 
     Raises DefinitionError with the whole report if one of them is wrong.
     """
-    root = "" if revision else _work_tree()
+    root = "" if revision else work_tree()
     loaded = load(DirectoryTree(root) if root else CommitTree(git, commit_of(git, revision or "HEAD")))
     if loaded.diagnostics:
         raise DefinitionError(loaded.report)
@@ -95,7 +95,7 @@ def durations(run: Record) -> dict[tuple[str, str], timedelta]:
     }
 
 
-def _work_tree() -> str:
+def work_tree() -> str:
     """The root of the working tree around the current directory; empty in a bare repository."""
     found = subprocess.run(["git", "rev-parse", "--show-toplevel"], capture_output=True, check=False, stdin=subprocess.DEVNULL)
     return str(Path(os.fsdecode(found.stdout.rstrip(b"\n")))) if found.returncode == 0 else ""

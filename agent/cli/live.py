@@ -15,12 +15,13 @@ from agent.git.command import Git
 from agent.model.execution import Execution
 from agent.model.outcome import Status
 from agent.model.plan import Plan
-from agent.results import lognote, record
+from agent.results import lognote, record, summary
 from agent.results.record import Record
 from agent.state.database import open_existing
 from agent.state.journal import Journal
 from agent.state.outbox import Outbox
 from agent.state.queue import Queue, Row
+from agent.state.transitions import Transitions
 
 _EVENT: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 
@@ -36,6 +37,7 @@ class Server:
             raise UsageError(f"git-pipeline has no state in {git.git_dir}", hint=f"git pipeline install {git.git_dir}")
         database = open_existing(str(self._home / "state.db"))
         self._queue, self._journal, self._outbox = Queue(database), Journal(database), Outbox(database)
+        self._transitions = Transitions(database)
 
     def recent(self, limit: int) -> tuple[Record, ...]:
         return self._records(self._queue.history(limit=limit))
@@ -77,6 +79,14 @@ class Server:
         found = {name: lognote.readable(path.read_bytes()) for name, path in files.items() if path.is_file()}
         missing = [name for name in attempts if name not in found]
         return found | (self._notes.logs(record, missing) if missing else {})
+
+    def closed(self) -> tuple[str, ...]:
+        """The transitions that are closed, in words."""
+        return tuple(
+            f"the transition into {one.pipeline}/{one.stage} is closed by {summary.clean(one.by)}"
+            + (f": {summary.clean(one.reason)}" if one.reason else "")
+            for one in self._transitions.closed()
+        )
 
     def _pipelines(self) -> set[str]:
         return {row.pipeline for row in (*self._queue.active(), *self._queue.history(limit=200))}

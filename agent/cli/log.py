@@ -1,14 +1,12 @@
 """`git pipeline log`: what the scripts of an execution printed."""
 
 import os
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import click
 
 from agent.cli import console
-from agent.cli.remote import discover
 from agent.cli.source import Chosen, Source, choose, resolve
 from agent.cli.status import opened
 from agent.errors import UsageError
@@ -46,7 +44,7 @@ def command(execution: str, action: str, attempt: int | None, repo: str | None, 
     if not pieces:
         _nothing(record, chosen, attempt)
         return
-    console.show(_joined(pieces), "" if no_pager else _pager(), os.environ)
+    console.show(_joined(pieces), "" if no_pager else console.pager(os.environ), os.environ)
 
 
 def _pieces(source: Source, record: Record, chosen: tuple[Chosen, ...], attempt: int | None) -> Iterator[Piece]:
@@ -85,10 +83,3 @@ def _nothing(record: Record, chosen: tuple[Chosen, ...], attempt: int | None) ->
         click.echo(f"git pipeline: {record.label}: {runs[0]} runs; {more}", err=True)
     else:
         click.echo(f"git pipeline: {record.label} printed nothing", err=True)
-
-
-def _pager() -> str:
-    """The pager that git would take."""
-    if not sys.stdout.isatty():
-        return ""
-    return discover(os.environ).call("var", "GIT_PAGER")[1].decode().strip()

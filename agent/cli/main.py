@@ -4,6 +4,7 @@ Exit codes: 0 done; 1 the answer is no (a failed check, a refusal); 2 wrong usag
 130 interrupted; 70 a bug of ours (EX_SOFTWARE of sysexits.h).
 """
 
+import difflib
 import importlib
 import os
 import sys
@@ -12,13 +13,15 @@ import traceback
 
 import click
 
-from agent.errors import AgentError
+from agent.errors import AgentError, UsageError
 
 VERBS = {
     "approvals": "list the approvals that wait, and which of them for you",
     "approve": "say yes to an approval, by a signed tag",
     "check": "judge the pipeline files as the server would",
+    "completion": "print the completion for bash, zsh or fish",
     "deployments": "show what was deployed where, and ask hosts what they run",
+    "diff": "show what changed between two executions",
     "disable": "close the transition into a stage",
     "doctor": "look for what is wrong on the server, and say what to do",
     "enable": "open the transition into a stage",
@@ -27,8 +30,10 @@ VERBS = {
     "gc": "remove what the retention rules no longer keep",
     "graph": "draw a pipeline: text, Mermaid, DOT, SVG",
     "hosts": "list the hosts of a group and try to reach them",
+    "init": "write a first pipeline by looking at the project",
     "install": "put the agent into a bare repository",
     "listen": "start what events in a queue of SQS ask for",
+    "list": "list executions by pipeline, status, branch, person or stage",
     "log": "show what the scripts printed",
     "mirror": "fetch another repository, and run what has changed there",
     "override": "let a stage pass a failed condition",
@@ -39,14 +44,44 @@ VERBS = {
     "resume": "go on with what a killed worker left",
     "retry": "run a failed stage again",
     "rollback": "run a stage again as a former execution ran it",
+    "run": "run the pipeline on this machine, before the push",
     "schema": "print the JSON Schema of the pipeline files",
+    "setup": "make this clone fetch and show the results by itself",
+    "show": "show one execution: its tree, times, outputs, approvals, artifacts",
     "start": "start an execution by hand",
     "status": "show the executions and how they stand",
     "stop": "stop an execution",
     "uninstall": "take the agent out of a repository again",
     "verify": "check signatures, chain, approvals and artifacts of the record",
+    "watch": "watch an execution as it goes on",
     "worker": "run what is queued, in this or in all repositories",
 }
+
+
+_MEANT = {
+    "cancel": "stop",
+    "abort": "stop",
+    "kill": "stop",
+    "logs": "log",
+    "ls": "list",
+    "history": "list",
+    "validate": "check",
+    "lint": "check",
+    "trigger": "start",
+    "view": "show",
+    "describe": "show",
+    "rerun": "retry",
+    "restart": "retry",
+    "undo": "rollback",
+    "follow": "watch",
+    "tail": "log",
+    "convert": "import",
+    "local": "run",
+    "exec": "run",
+    "deny": "reject",
+    "new": "init",
+}  # fmt: skip - what other tools call it
+MODULES = {"import": "import_"}  # where the verb is a word of Python
 
 
 class Verbs(click.Group):
@@ -58,9 +93,18 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        module = importlib.import_module(f"agent.cli.{cmd_name.replace('-', '_')}")
+        module = importlib.import_module(f"agent.cli.{MODULES.get(cmd_name, cmd_name.replace('-', '_'))}")
         command: click.Command = module.command
         return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """An unknown verb is told with the ones that are near."""
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], [*VERBS, *_MEANT], 3, 0.6)
+            meant = list(dict.fromkeys(_MEANT.get(one, one) for one in ([args[0]] if args[0] in _MEANT else near)))
+            hint = f"git pipeline {' or git pipeline '.join(meant)}" if meant else "git pipeline -h lists the verbs"
+            raise UsageError(f"there is no verb {args[0]}", hint=f"did you mean {hint}?" if meant else hint)
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs"):

@@ -2,10 +2,11 @@
 
 import click
 
-from agent.cli import asking
+from agent.cli import asking, steering
+from agent.cli.steering import Answered, How
 from agent.model.control import Override
 from agent.model.outcome import Status
-from agent.results.record import StageRecord
+from agent.results.record import Record, StageRecord
 
 _OPEN = {"Failed", "Errored", "InProgress"}
 
@@ -13,18 +14,21 @@ _OPEN = {"Failed", "Errored", "InProgress"}
 @click.command(short_help="let a stage pass a failed condition")
 @click.argument("execution")
 @click.argument("stage", default="")
-@asking.options
-def command(execution: str, stage: str, repo: str | None, reason: str, by: str | None) -> None:
+@steering.options
+def command(execution: str, stage: str, how: How) -> int:
     """Let STAGE of EXECUTION (release#42, 42 or an id) pass its condition, which failed or is still being evaluated.
 
     STAGE may be left out where only one has such a condition. Who overrode it, and why, stands in the record.
     """
-    with asking.desk(repo) as desk:
-        record, _ = desk.execution(execution)
+
+    def demand(record: Record) -> Override:
         name = asking.stage_of(record, stage, _is_held_back, "with a condition to override")
-        demand = Override(pipeline=record.pipeline, number=record.number, stage=name)
-        desk.ask(demand, asking.asker(by, reason))
-    click.echo(f"{record.label}: stage {name} passes its condition")
+        return Override(pipeline=record.pipeline, number=record.number, stage=name)
+
+    def told(answered: Answered) -> str:
+        return f"{answered.record.label}: stage {demand(answered.record).stage} passes its condition"
+
+    return steering.steer(how, execution, demand, told)
 
 
 def _is_held_back(stage: StageRecord) -> bool:

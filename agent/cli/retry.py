@@ -2,11 +2,12 @@
 
 import click
 
-from agent.cli import asking
+from agent.cli import asking, steering
+from agent.cli.steering import Answered, How
 from agent.model.control import Retry
 from agent.model.outcome import Status
 from agent.model.plan import RetryMode
-from agent.results.record import StageRecord
+from agent.results.record import Record, StageRecord
 
 
 @click.command(short_help="run a failed stage again")
@@ -19,19 +20,22 @@ from agent.results.record import StageRecord
     show_default=True,
     help="run only the failed actions again, or all of the stage",
 )
-@asking.options
-def command(execution: str, stage: str, mode: str, repo: str | None, reason: str, by: str | None) -> None:
+@steering.options
+def command(execution: str, stage: str, mode: str, how: How) -> int:
     """Run a failed or stopped STAGE of EXECUTION (release#42, 42 or an id) again, in the same execution.
 
     STAGE may be left out where only one failed. Its approvals are asked again.
     """
-    with asking.desk(repo) as desk:
-        record, _ = desk.execution(execution)
+
+    def demand(record: Record) -> Retry:
         name = asking.stage_of(record, stage, _is_retryable, "to retry")
-        demand = Retry(pipeline=record.pipeline, number=record.number, stage=name, mode=RetryMode(mode))
-        desk.ask(demand, asking.asker(by, reason))
-    what = "all actions" if mode == RetryMode.ALL_ACTIONS else "the failed actions"
-    click.echo(f"{record.label}: stage {name} runs {what} again")
+        return Retry(pipeline=record.pipeline, number=record.number, stage=name, mode=RetryMode(mode))
+
+    def told(answered: Answered) -> str:
+        what = "all actions" if mode == RetryMode.ALL_ACTIONS else "the failed actions"
+        return f"{answered.record.label}: stage {demand(answered.record).stage} runs {what} again"
+
+    return steering.steer(how, execution, demand, told)
 
 
 def _is_retryable(stage: StageRecord) -> bool:

@@ -2,24 +2,30 @@
 
 import click
 
-from agent.cli import asking
+from agent.cli import asking, steering
+from agent.cli.steering import Answered, How
 from agent.model.control import RollBack
 from agent.model.outcome import Status
+from agent.results.record import Record
 
 
 @click.command(short_help="run a stage again as a former execution ran it")
 @click.argument("execution")
 @click.argument("stage", default="")
-@asking.options
-def command(execution: str, stage: str, repo: str | None, reason: str, by: str | None) -> None:
+@steering.options
+def command(execution: str, stage: str, how: How) -> int:
     """Start a new execution that runs STAGE as EXECUTION (release#42, 42 or an id) ran it.
 
     It takes the commit, the variables and the artifacts of then. EXECUTION must have succeeded in STAGE, which may be left out
     where it has succeeded in one only.
     """
-    with asking.desk(repo) as desk:
-        record, _ = desk.execution(execution)
+
+    def demand(record: Record) -> RollBack:
         name = asking.stage_of(record, stage, lambda one: one.status is Status.SUCCEEDED, "that succeeded")
-        demand = RollBack(pipeline=record.pipeline, number=record.number, stage=name)
-        row = desk.queued(desk.ask(demand, asking.asker(by, reason)))
-    click.echo(f"{asking.label(row)} queued: runs stage {name} as {record.label} did")
+        return RollBack(pipeline=record.pipeline, number=record.number, stage=name)
+
+    def told(answered: Answered) -> str:
+        queued = asking.label(answered.desk.queued(answered.request))
+        return f"{queued} queued: runs stage {demand(answered.record).stage} as {answered.record.label} did"
+
+    return steering.steer(how, execution, demand, told)

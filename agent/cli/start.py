@@ -5,8 +5,10 @@ import time
 
 import click
 
-from agent.cli import asking
+from agent.cli import asking, steering
 from agent.cli.asking import Desk
+from agent.cli.steering import How
+from agent.cli.tagging import Seat, seated
 from agent.definition.suggest import did_you_mean
 from agent.errors import DefinitionError, UsageError
 from agent.git import history
@@ -18,6 +20,7 @@ from agent.model.ids import Oid, PipelineName, RefName
 from agent.model.outcome import Status
 from agent.model.trigger import Entry
 from agent.plan import parameters
+from agent.state.database import Database
 from agent.state.queue import Row
 from agent.worker.follow import Followed, Output, follow
 from agent.worker.judge import entries, verdict
@@ -25,7 +28,8 @@ from agent.worker.judge import entries, verdict
 Given = tuple[tuple[str, str], ...]
 
 
-def _assignments(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> Given:
+def assignments(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> Given:
+    """NAME=VALUE, as an option of click that may be repeated gives them."""
     parted = [value.partition("=") for value in values]
     for name, sign, _ in parted:
         if not sign or not name:
@@ -38,25 +42,58 @@ def _assignments(context: click.Context, parameter: click.Parameter, values: tup
 @click.option("--ref", metavar="REF", help="a branch or tag, as if it had been pushed  [default: the default branch]")
 @click.option("--commit", metavar="SHA", help="a commit of that ref, other than its head")
 @click.option(
-    "--var", "given", metavar="NAME=VALUE", multiple=True, callback=_assignments, help="a value for a variable; may be repeated"
+    "--var", "given", metavar="NAME=VALUE", multiple=True, callback=assignments, help="a value for a variable; may be repeated"
 )
 @click.option("--detach", is_flag=True, help="do not follow it")
-@asking.options
-def command(
-    pipeline: str, ref: str | None, commit: str | None, given: Given, detach: bool, repo: str | None, reason: str, by: str | None
-) -> int:
+@steering.options
+def command(pipeline: str, ref: str | None, commit: str | None, given: Given, detach: bool, how: How) -> int:
     """Start PIPELINE by hand and follow it, as a push would. Ctrl-C ends the following, never the execution.
 
     Exit code 1 if it has failed or was stopped when the following ends.
     """
-    with asking.desk(repo) as desk:
+    if not how.is_live:
+        return _by_tag(how, pipeline, ref, commit, given, detach)
+    with asking.desk(how.repo) as desk:
         name, oid = _where(desk.git, ref, commit)
-        entry = _entry(desk, pipeline, oid, name)
-        variables = _values(entry, given)
-        demand = Start(pipeline=PipelineName(entry.pipeline), commit=oid, ref=name, variables=variables)
-        row = desk.queued(desk.ask(demand, asking.asker(by, reason)))
+        demand = _demand(desk.git, desk.database, pipeline, name, oid, given)
+        row = desk.queued(desk.ask(demand, asking.asker(how.by, how.reason)))
         click.echo(f"{asking.label(row)} queued")
         return 0 if detach else followed(desk, row)
+
+
+def _by_tag(how: How, pipeline: str, ref: str | None, commit: str | None, given: Given, detach: bool) -> int:
+    """From a clone: a signed tag at the commit. As which branch it runs is the server's to say: one that has the commit."""
+    seat = seated(how.remote)
+    name, oid = _of_remote(seat, ref, commit)
+    demand = _demand(seat.git, None, pipeline, name, oid, given)
+    tag = seat.tag(demand, oid, how.reason)
+    return seat.offer(tag, dry_run=how.dry_run, options=("pipeline.detach",) if detach else ())
+
+
+def _of_remote(seat: Seat, ref: str | None, commit: str | None) -> tuple[RefName, Oid]:
+    """The commit that a branch or tag of the remote is at now, or one that the remote has. Raises UsageError."""
+    if ref and commit:
+        raise UsageError("a signed tag names a commit, and not also a ref", hint="leave out --ref or --commit")
+    if not commit:
+        name, oid = seat.head(ref or "")
+        if not seat.has(oid):
+            raise UsageError(f"commit {oid[:12]} of {_short(name)} is not in this clone", hint=f"git fetch {seat.remote}")
+        return RefName(name), Oid(oid)
+    found = history.resolve(seat.git, commit)
+    if found is None:
+        raise UsageError(f"{commit} is no commit here", hint=f"git fetch {seat.remote}")
+    where = seat.git.run("for-each-ref", f"--contains={found}", "--format=%(refname)", f"refs/remotes/{seat.remote}", "refs/tags")
+    if not where.strip():
+        raise UsageError(
+            f"{seat.remote} does not have {found[:12]} as far as this clone knows", hint="push a branch with it first"
+        )
+    return RefName(where.decode(errors="backslashreplace").splitlines()[0]), Oid(found)
+
+
+def _demand(git: Git, database: Database | None, pipeline: str, ref: RefName, oid: Oid, given: Given) -> Start:
+    """Raises UsageError or DefinitionError if that commit's pipeline cannot be started so."""
+    entry = _entry(git, database, pipeline, oid, ref)
+    return Start(pipeline=PipelineName(entry.pipeline), commit=oid, ref=ref, variables=_values(entry, given))
 
 
 def followed(desk: Desk, row: Row) -> int:
@@ -107,13 +144,13 @@ def _containing(git: Git, oid: str) -> RefName:
     return default if default in names else RefName(names[0])
 
 
-def _entry(desk: Desk, pipeline: str, oid: Oid, ref: RefName) -> Entry:
+def _entry(git: Git, database: Database | None, pipeline: str, oid: Oid, ref: RefName) -> Entry:
     """What the commit says of the pipeline. Raises UsageError or DefinitionError."""
     place = f"{_short(ref)} ({oid[:12]})"
-    tree = definition_trees(desk.git, [oid]).get(oid)
+    tree = definition_trees(git, [oid]).get(oid)
     if not tree:
         raise UsageError(f"{place} has no pipelines: there are no files .pipeline/*.yaml")
-    found = verdict(desk.git, desk.database, tree, oid)
+    found = verdict(git, database, tree, oid)
     if not found.ok:
         raise DefinitionError(f"the pipeline files of {place} are wrong:\n{found.body}")
     known = {entry.pipeline: entry for entry in entries(found)}
@@ -130,4 +167,4 @@ def _values(entry: Entry, given: Given) -> dict[str, str]:
 
 
 def _short(ref: str) -> str:
-    return ref.removeprefix("refs/heads/").removeprefix("refs/tags/")
+    return ref.removeprefix("refs/heads/").removeprefix("refs/tags/").removeprefix("refs/remotes/")

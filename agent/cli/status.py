@@ -10,6 +10,7 @@ import click
 
 from agent.cli import console
 from agent.cli.live import Server
+from agent.cli.porcelain import plain
 from agent.cli.remote import Clone, client, discover, fetch
 from agent.cli.source import Source
 from agent.errors import UsageError
@@ -18,21 +19,30 @@ from agent.results import record, summary
 from agent.results.record import ActionRecord, Record, StageRecord
 
 LATELY = timedelta(days=1)  # for so long a notice that was given up is spoken of
+LOOKED_AT = 500  # executions among which the last of each branch is looked for
 
 
 @click.command(short_help="show the executions and how they stand")
 @click.argument("revision", default="")
 @click.option("--json", "as_json", is_flag=True, help="one record a line, as in refs/notes/pipeline-record")
+@click.option("--porcelain", is_flag=True, help="one line each for scripts, as `git pipeline list --porcelain` has them")
+@click.option("--branches", is_flag=True, help="the last execution of each pipeline on each branch and tag")
 @click.option("--repo", metavar="REPO.git", help="on the server: read the live state of this repository")
 @click.option("-n", "limit", type=click.IntRange(min=1), default=10, show_default=True, help="how many executions")
 @click.option("--no-fetch", is_flag=True, help="show what was fetched before")
-def command(revision: str, as_json: bool, repo: str | None, limit: int, no_fetch: bool) -> None:
-    """Show the executions that changed last, newest first; with REVISION those of one commit."""
+def command(
+    revision: str, as_json: bool, porcelain: bool, branches: bool, repo: str | None, limit: int, no_fetch: bool
+) -> None:  # fmt: skip
+    """Show the executions that changed last, newest first, and the gates: approvals that wait, transitions that are closed.
+
+    With REVISION those of one commit.
+    """
     now = datetime.now(UTC)
     source = opened(repo, now, quick=no_fetch, logs=False)
-    records = (_of(source, revision) if revision else source.recent(limit))[:limit]
-    if as_json:
-        sys.stdout.buffer.write(b"".join(record.encode(one) + b"\n" for one in records))
+    found = _of(source, revision) if revision else source.recent(max(limit, LOOKED_AT) if branches else limit)
+    records = (_last(found) if branches else found)[:limit]
+    if as_json or porcelain:
+        sys.stdout.buffer.write(plain(records).encode() if porcelain else b"".join(record.encode(one) + b"\n" for one in records))
         return
     if not records:
         click.echo("no executions yet", err=True)
@@ -43,6 +53,13 @@ def command(revision: str, as_json: bool, repo: str | None, limit: int, no_fetch
     subjects = source.subjects(list(dict.fromkeys(one.commit for one in records)))
     for line in lines(records, subjects, now, console.width(os.environ, sys.stdout), paint):
         click.echo(line, color=paint.on)
+    for gate in source.closed() if isinstance(source, Server) else ():
+        click.echo(paint(gate, "33"), color=paint.on)
+
+
+def _last(records: Sequence[Record]) -> tuple[Record, ...]:
+    newest = {(one.pipeline, one.ref): one for one in reversed(records)}
+    return tuple(sorted(newest.values(), key=lambda one: one.id, reverse=True))
 
 
 def opened(repo: str | None, now: datetime, *, quick: bool, logs: bool) -> Source:
@@ -73,12 +90,18 @@ def _of(source: Source, revision: str) -> tuple[Record, ...]:
 
 
 def lines(
-    records: Sequence[Record], subjects: dict[str, str], now: datetime, width: int | None, paint: console.Paint
+    records: Sequence[Record],
+    subjects: dict[str, str],
+    now: datetime,
+    width: int | None,
+    paint: console.Paint,
+    *,
+    questions: bool = True,
 ) -> list[str]:
     """A table of executions, and below it who is asked for what."""
     padded = console.table([_cells(one, subjects, now) for one in records], frozenset({2}))
     told = [_line(cells, one, width, paint) for cells, one in zip(padded, records, strict=True)]
-    asked = [line for one in records for line in _asked(one)]
+    asked = [line for one in records for line in _asked(one)] if questions else []
     return told + (["", *asked] if asked else [])
 
 

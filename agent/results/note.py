@@ -64,12 +64,18 @@ def lines(record: Record) -> Iterator[str]:
     if record.variables:
         shown = ", ".join(f"{name}={summary.clean(value, 60)}" for name, value in record.variables.items())
         yield from _wrapped(f"variables: {shown}")
-    yield from _table(tuple(row for stage in record.stages if stage.arrived_at for row in _rows(stage)))
+    yield from _table(tuple(row for stage in record.stages if stage.arrived_at for row in rows(stage)))
     yield from _unreached(record)
     yield from _audit(record)
-    for block in (*_questions(record), *_failures(record)):
+    for block in blocks(record):
         yield ""
         yield from block
+
+
+def blocks(record: Record) -> Iterator[Iterator[str]]:
+    """What asks for a person: open questions with their commands, and failures with the end of their log."""
+    yield from _questions(record)
+    yield from _failures(record)
 
 
 def _audit(record: Record) -> Iterator[str]:
@@ -102,7 +108,8 @@ def _table(rows: Sequence[Row]) -> Iterator[str]:
         yield f"{label:<{name}}  {row.word:<{word}}  {row.time:>{time}}  {row.remark}".rstrip()
 
 
-def _rows(stage: StageRecord) -> Iterator[Row]:
+def rows(stage: StageRecord) -> Iterator[Row]:
+    """A stage that was reached, what of its conditions matters, and its actions."""
     took = summary.duration(summary.spent(stage.entered_at, stage.ended_at))
     yield Row(1, stage.name, summary.stage_word(stage), took, _stage_remark(stage))
     for condition in stage.conditions:

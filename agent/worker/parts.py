@@ -70,6 +70,7 @@ class Parts:
     log: Log
     clock: Callable[[], datetime]
     linger: timedelta
+    keeps_failed: bool = False  # what failed attempts leave is for a person to look at, who removes it
 
     def start(self, execution: ExecutionId) -> Running:
         """An execution from its row, plan and journal; without a plan it has no stages yet."""
@@ -86,14 +87,14 @@ class Parts:
         return Running(known, plan, self.journal, self.deliveries.queue)
 
     def first_events(self, running: Running) -> Iterator[Event]:
-        """Fix plan and policy of a new execution; one that cannot be planned fails at once, with the reason.
+        """Fix policy and plan of a new execution, if it has none yet; one that cannot be planned fails at once, with the reason.
 
         Raises ConfigError while the configuration is broken.
         """
         now = self.clock()
         try:
             policy = self.policy()
-            running.plan = self.planner.plan(running.execution)
+            running.plan = running.plan if running.plan.stages else self.planner.plan(running.execution)
             self.queue.set_plan(running.execution.id, msgspec.json.encode(running.plan), policy)
         except (EnvironmentFault, ConfigError):
             raise
@@ -145,7 +146,8 @@ class Parts:
     def finish(self, running: Running) -> None:
         """The execution is over and published: let followers go, and clean up."""
         self.feeds(running.execution.id).leave()
-        self.pool.later(partial(self.tidy, running))
+        if not self.keeps_failed:
+            self.pool.later(partial(self.tidy, running))
         self.pool.later(lambda: self.release(running.execution.commit, running.execution.id))
 
     def tidy(self, running: Running, own: frozenset[str] = frozenset()) -> None:
@@ -177,7 +179,8 @@ class Parts:
 
     def _discard(self, running: Running, event: ActionEnded) -> None:
         action = running.action(event.stage, event.action)
-        if not isinstance(action.work, Approval):
+        kept = self.keeps_failed and event.outcome.status is Status.FAILED
+        if not isinstance(action.work, Approval) and not kept:
             attempt = running.attempt_id(event.stage, event.action, event.attempt)
             layered = bool(action.cache)
             self.pool.later(lambda: self.performer.discard(running.execution, attempt, action.work, has_layers=layered))

@@ -93,7 +93,7 @@ def new_id() -> ExecutionId:
 class Worker:
     """One repository's worker: the loop with everything it needs."""
 
-    def __init__(self, repository: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, repository: Path, environment: Mapping[str, str], *, keeps_failed: bool = False) -> None:
         """Raises AgentError if the state cannot be read. A configuration that is broken lets nothing new start, and no more."""
         self._directories = directories = Directories(repository)
         self._log = Log(sys.stderr, clock)
@@ -141,6 +141,7 @@ class Worker:
             log=self._log,
             clock=clock,
             linger=config.linger,
+            keeps_failed=keeps_failed,
         )
         self.loop = Loop(self.parts)
 

@@ -1,43 +1,13 @@
 """`git pipeline approve`, `reject` and `approvals` in an ordinary clone, with real keys and a real worker."""
 
-import os
-
 import pytest
-
-from agent.cli.main import run
-from tests.support.steered import Steered
 
 BOTH = "approval: {by: [qa-lead], count: 2}"
 
 
 @pytest.fixture
-def repo(tmp_path, keys, monkeypatch):
-    """The one who calls is alice, in her clone."""
-    made = Steered(tmp_path, keys)
-    for name in list(os.environ):
-        if name.startswith("GIT_"):
-            monkeypatch.delenv(name)
-    for name in ("NO_COLOR", "CLICOLOR_FORCE", "COLUMNS"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in made.environment.items():
-        monkeypatch.setenv(name, value)
-    made.git("config", "gpg.format", "ssh")
-    made.git("config", "user.signingkey", str(keys.root / "alice.pub"))
-    made.git("config", "user.email", "alice@example.com")
-    monkeypatch.chdir(made.clone)
-    yield made
-    made.end()
-
-
-@pytest.fixture
-def call(capfd):
-    """Calls `git pipeline …`: exit code, standard output, standard error."""
-
-    def call(*args):
-        code = run([str(arg) for arg in args])
-        return code, *capfd.readouterr()
-
-    return call
+def repo(in_clone):
+    return in_clone
 
 
 def asked(repo, *actions: str, more: str = "") -> str:

@@ -52,7 +52,7 @@ def test_places_that_are_not_repositories_with_the_agent(repo, call, monkeypatch
     monkeypatch.chdir(repo.clone)
     code, _, err = call("stop", "1")
     assert code == 2
-    assert "hint: name the repository on the server with --repo" in err
+    assert "there are no results of git-pipeline here yet" in err
     other = Repo(tmp_path / "other")
     code, _, err = call("stop", "1", "--repo", other.bare)
     assert code == 2

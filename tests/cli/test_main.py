@@ -37,7 +37,13 @@ def test_a_verb_explains_itself(verb: str, capfd: pytest.CaptureFixture[str]) ->
 
 def test_an_unknown_verb_is_wrong_usage(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["frobnicate"]) == 2
-    assert "No such command 'frobnicate'" in capfd.readouterr().err
+    assert capfd.readouterr().err == "git pipeline: there is no verb frobnicate\nhint: git pipeline -h lists the verbs\n"
+
+
+@pytest.mark.parametrize(("said", "meant"), [("aprove", "approve"), ("logs", "log"), ("cancel", "stop"), ("validate", "check")])
+def test_a_mistake_tells_the_command_that_would_have_worked(said: str, meant: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run([said, "1"]) == 2
+    assert f"did you mean git pipeline {meant}" in capfd.readouterr().err
 
 
 def test_an_error_is_two_lines_without_a_traceback(tmp_path: Path) -> None:
