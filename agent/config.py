@@ -126,6 +126,7 @@ class Ec2(Section):
     region: str
     tags: Mapping[str, str | tuple[str, ...]]
     role: str = ""  # ARN to assume; empty: the agent's own account
+    external_id: Annotated[str, Field(pattern=r"^([A-Za-z0-9_+=,.@:/-]{2,1224})?$")] = ""  # that the role asks for
     address: Literal["private", "public", "dns"] = "private"
 
 

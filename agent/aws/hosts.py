@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from agent.aws.session import Sessions
+from agent.aws.session import Identity, Sessions
 from agent.config import Ec2
 from agent.errors import EnvironmentFault
 from agent.model.host import Host
@@ -23,10 +23,16 @@ def find(sessions: Sessions, places: Iterable[Ec2]) -> tuple[Host, ...]:
     return tuple(_unique(host, counts[host.name]) for host in found)
 
 
-def admit(sessions: Sessions, host: Host, user: str, key: str) -> None:
-    """Let a public key in for this user within the next minute (EC2 Instance Connect). Raises EnvironmentFault."""
+def admit(sessions: Sessions, places: Iterable[Ec2], host: Host, user: str, key: str) -> None:
+    """Let a public key in for this user within the next minute (EC2 Instance Connect). Raises EnvironmentFault.
+
+    `places`: those of the host's group.
+    """
+    place = next((each for each in places if (each.region, each.role) == (host.region, host.role)), None)
+    if not place:
+        raise EnvironmentFault(f"host {host.name} is in no place of its group any more", hint="the operator has changed `ec2`")
     with sessions.said(f"EC2 Instance Connect for {host.name}"):
-        client = sessions.client("ec2-instance-connect", region=host.region, role=host.role)
+        client = sessions.client_of("ec2-instance-connect", _identity(place), place.region)
         about = {"InstanceId": host.id, "AvailabilityZone": host.zone} if host.zone else {"InstanceId": host.id}
         client.send_ssh_public_key(InstanceOSUser=user, SSHPublicKey=key, **about)
 
@@ -36,10 +42,14 @@ def _of(sessions: Sessions, place: Ec2) -> Iterator[Host]:
     tags = [{"Name": f"tag:{name}", "Values": _values(value)} for name, value in sorted(place.tags.items())]
     filters = [{"Name": "instance-state-name", "Values": ["running"]}, *tags]
     with sessions.said(where):
-        client = sessions.client("ec2", region=place.region, role=place.role)
+        client = sessions.client_of("ec2", _identity(place), place.region)
         pages = client.get_paginator("describe_instances").paginate(Filters=filters, PaginationConfig={"PageSize": _PAGE})
         instances = [each for page in pages for reservation in page["Reservations"] for each in reservation["Instances"]]
     return (_host(instance, place) for instance in instances)
+
+
+def _identity(place: Ec2) -> Identity:
+    return Identity(role=place.role, external_id=place.external_id)
 
 
 def _host(instance: dict[str, Any], place: Ec2) -> Host:

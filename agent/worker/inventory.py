@@ -26,7 +26,7 @@ def fleet_of(directories: Directories, config: Config, environment: Mapping[str,
         Path(environment.get("HOME") or "~").expanduser(),
         environment.get("USER") or getpass.getuser(),
         _passphrases(config, secrets_of(directories.root, config, environment)),
-        lambda host, user, key: hosts.admit(sessions, host, user, key),
+        lambda group, host, user, key: hosts.admit(sessions, group.ec2, host, user, key),
     )
 
     def build(group: HostGroup, host: Host) -> SshExecutor:

@@ -26,7 +26,7 @@ class Routes:
         home: Path,
         user: str,
         secret: Callable[[str], bytes],
-        admit: Callable[[Host, str, str], None],
+        admit: Callable[[HostGroup, Host, str, str], None],
     ) -> None:
         self._directory = directory
         self._home = home
@@ -53,7 +53,7 @@ class Routes:
             route = configured(route, host.id or host.address, self._file(group.ssh_config), *given)
         if group.instance_connect:
             user = route.user
-            route = route._replace(keys=route.keys._replace(once=lambda key: self._admit(host, user, key)))
+            route = route._replace(keys=route.keys._replace(once=lambda key: self._admit(group, host, user, key)))
         return through(route, group.jump) if group.jump else route
 
     def problems(self, group: HostGroup) -> Iterator[ConfigError]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from moto.sts.models import sts_backends
 
 from agent.aws import hosts
 from agent.config import Config, parse
@@ -75,6 +76,13 @@ def test_two_accounts_in_two_regions(instances: Instances, tmp_path: Path):
     ]
     assert [host.id for host in found] == list(ids.values())
     assert str(found[0]) == f"web-1 (127.0.1.1 {found[0].id} eu-west-1b)"
+
+
+def test_an_external_id(instances: Instances, tmp_path: Path):
+    instances.start("127.0.1.1", account=OTHER, Role="web", Name="web-1")
+    before = len(sts_backends[OTHER]["global"].assumed_roles)
+    assert fleet(tmp_path, config(place(account=OTHER, more=', external_id = "from-us"'))).hosts("fleet")
+    assert [assumed.external_id for assumed in sts_backends[OTHER]["global"].assumed_roles[before:]] == ["from-us"]
 
 
 def test_more_than_a_page_in_one_order_and_only_those_that_run(
