@@ -11,6 +11,8 @@ from agent.errors import EnvironmentFault
 from agent.git.command import Git, clean_environment
 from agent.model.execution import Execution
 from agent.state.database import open_database
+from agent.state.outbox import Outbox
+from agent.state.queue import Queue
 from agent.state.requests import Requests
 from agent.worker import wake
 from agent.worker.timer import start_due, tick
@@ -143,6 +145,21 @@ def test_a_worker_is_started_where_none_is_and_something_goes_on(repo):
         ticked(repo, NIGHT)
     assert ticked(repo, NIGHT, python="/bin/true") == ["worker started"]
     repo.wake = wake.listen(str(repo.directory))
+
+
+def test_a_worker_is_started_for_what_was_not_told_yet(repo):
+    database = open_database(str(repo.directory / "state.db"))
+    for row in repo.executions:
+        Queue(database).set_status(row.id, "Succeeded")
+    assert ticked(repo, NIGHT) == []
+    Outbox(database).add("webhook https://example.com", "nightly #1", "execution.succeeded", NIGHT.isoformat(), b"{}")
+    database.close()
+    assert ticked(repo, NIGHT) == [], "who listens looks after it"
+    os.close(repo.wake)
+    try:
+        assert ticked(repo, NIGHT, python="/bin/true") == ["worker started"]
+    finally:
+        repo.wake = wake.listen(str(repo.directory))
 
 
 def test_a_broken_configuration_is_told_and_what_is_in_flight_goes_on(repo):
