@@ -139,6 +139,7 @@ class HostGroup(Section):
     port: Annotated[int, Field(ge=0, le=65535)] = 0  # default: 22
     key: str = ""  # private key, relative to this file's directory; default: those in ~/.ssh
     passphrase: SecretName | Literal[""] = ""  # the secret with the key's passphrase
+    console_keys: bool = False  # host keys are read from what an instance of EC2 printed at its first start, and kept
     instance_connect: bool = False  # EC2 Instance Connect: a fresh key for each login, that the host takes for a minute
     agent: str = ""  # the socket of an ssh-agent whose keys are tried too: the agent's own, never that of who pushes
     host_keys: tuple[str, ...] = ()  # lines as in a known_hosts file; one that starts with the key speaks of all hosts
@@ -158,8 +159,9 @@ class HostGroup(Section):
     def _has_hosts(self) -> "HostGroup":
         if not self.addresses and not self.ec2:
             raise ValueError("a group needs `addresses` or `ec2`")
-        if self.instance_connect and (self.addresses or not self.ec2):
-            raise ValueError("`instance_connect` is for groups whose hosts all come from `ec2`")
+        for name in ("instance_connect", "console_keys"):
+            if getattr(self, name) and (self.addresses or not self.ec2):
+                raise ValueError(f"`{name}` is for groups whose hosts all come from `ec2`")
         return self
 
 

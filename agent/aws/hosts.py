@@ -13,6 +13,8 @@ from agent.errors import EnvironmentFault
 from agent.model.host import Host
 
 _ADDRESS = {"private": "PrivateIpAddress", "public": "PublicIpAddress", "dns": "PublicDnsName"}
+_KEYS = re.compile(r"-----BEGIN SSH HOST KEY KEYS-----(.*?)-----END SSH HOST KEY KEYS-----", re.DOTALL)
+_KEY = re.compile(r"(?:ssh|ecdsa)-[a-z0-9-]+ [A-Za-z0-9+/]{40,}=*")
 _PAGE = 200  # reservations
 
 
@@ -28,13 +30,34 @@ def admit(sessions: Sessions, places: Iterable[Ec2], host: Host, user: str, key:
 
     `places`: those of the host's group.
     """
-    place = next((each for each in places if (each.region, each.role) == (host.region, host.role)), None)
-    if not place:
-        raise EnvironmentFault(f"host {host.name} is in no place of its group any more", hint="the operator has changed `ec2`")
+    place = _place(places, host)
     with sessions.said(f"EC2 Instance Connect for {host.name}"):
         client = sessions.client_of("ec2-instance-connect", _identity(place), place.region)
         about = {"InstanceId": host.id, "AvailabilityZone": host.zone} if host.zone else {"InstanceId": host.id}
         client.send_ssh_public_key(InstanceOSUser=user, SSHPublicKey=key, **about)
+
+
+def console_keys(sessions: Sessions, places: Iterable[Ec2], host: Host) -> tuple[str, ...]:
+    """The host keys that an instance printed on its console when it first started, as cloud-init does: type and key of each.
+
+    Raises EnvironmentFault, also if there are none: the console keeps little of what is long ago.
+    """
+    place = _place(places, host)
+    with sessions.said(f"the console of {host.name}"):
+        told = sessions.client_of("ec2", _identity(place), place.region).get_console_output(InstanceId=host.id).get("Output", "")
+    keys = tuple(key for block in _KEYS.findall(told) for key in _KEY.findall(block))
+    if not keys:
+        raise EnvironmentFault(
+            f"the console of {host.name} tells no host keys", hint="add them to `host_keys`, or let a `@cert-authority` sign them"
+        )
+    return keys
+
+
+def _place(places: Iterable[Ec2], host: Host) -> Ec2:
+    for place in places:
+        if (place.region, place.role) == (host.region, host.role):
+            return place
+    raise EnvironmentFault(f"host {host.name} is in no place of its group any more", hint="the operator has changed `ec2`")
 
 
 def _of(sessions: Sessions, place: Ec2) -> Iterator[Host]:

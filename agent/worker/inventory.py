@@ -1,6 +1,7 @@
 """Puts the runner `ssh` together: the operator's groups, EC2, the ways to the hosts."""
 
 import getpass
+import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 from agent.aws import hosts
 from agent.aws.session import Sessions
 from agent.config import Config, HostGroup
-from agent.errors import ConfigError
+from agent.errors import ConfigError, EnvironmentFault
 from agent.executors.fleet import Fleet
 from agent.executors.ssh import SshExecutor
 from agent.model.host import Host
@@ -30,9 +31,25 @@ def fleet_of(directories: Directories, config: Config, environment: Mapping[str,
     )
 
     def build(group: HostGroup, host: Host) -> SshExecutor:
-        return SshExecutor(repository, routes.of(group, host), lambda: datetime.now(UTC))
+        keys = _console_keys(directories.root / "hosts" / "keys", sessions, group, host) if group.console_keys else ()
+        return SshExecutor(repository, routes.of(group, host, keys), lambda: datetime.now(UTC))
 
     return Fleet(config.hosts, directories.root / "hosts", lambda places: hosts.find(sessions, places), build)
+
+
+def _console_keys(directory: Path, sessions: Sessions, group: HostGroup, host: Host) -> tuple[str, ...]:
+    """Those that were told when the host was first met: a console forgets, and what it tells later is not believed."""
+    path = directory / host.id
+    try:
+        if not path.exists():
+            keys = hosts.console_keys(sessions, group.ec2, host)
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fresh = path.with_name(f".{host.id}.{threading.get_ident()}")
+            fresh.write_text("\n".join(keys) + "\n")
+            fresh.replace(path)
+        return tuple(path.read_text().splitlines())
+    except OSError as error:
+        raise EnvironmentFault(f"{path}: {error.strerror}", hint="is the disk full?") from error
 
 
 def _passphrases(config: Config, secrets: Secrets) -> Callable[[str], bytes]:

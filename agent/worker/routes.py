@@ -1,11 +1,11 @@
 """From the operator's host groups to ways over SSH: which keys, what is known of the hosts, which hosts lie between."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from agent.config import HostGroup
 from agent.errors import ConfigError
-from agent.executors.hostkeys import KnownHosts, inline
+from agent.executors.hostkeys import KnownHosts, inline, spelled
 from agent.executors.route import Keys, Route, configured, through
 from agent.model.host import Host
 
@@ -34,8 +34,11 @@ class Routes:
         self._secret = secret
         self._admit = admit
 
-    def of(self, group: HostGroup, host: Host) -> Route:
-        """The way to one host of a group. Raises ConfigError for a file that is not there, EnvironmentFault from `ssh -G`."""
+    def of(self, group: HostGroup, host: Host, keys: Iterable[str] = ()) -> Route:
+        """The way to one host of a group; `keys`: further ones that are known to be that host's.
+
+        Raises ConfigError for a file that is not there, EnvironmentFault from `ssh -G`.
+        """
         route = Route(
             host=host.address,
             port=host.port or group.port or 22,
@@ -54,6 +57,9 @@ class Routes:
         if group.instance_connect:
             user = route.user
             route = route._replace(keys=route.keys._replace(once=lambda key: self._admit(group, host, user, key)))
+        told = [f"{spelled(route.host, route.port)} {key}" for key in keys]
+        if told:
+            route = route._replace(known=KnownHosts([*self._known(group), *told]))
         return through(route, group.jump) if group.jump else route
 
     def problems(self, group: HostGroup) -> Iterator[ConfigError]:
@@ -67,7 +73,7 @@ class Routes:
             yield ConfigError(f"there is no ssh-agent at {self._socket(group)}", hint="start it, or take `agent` out")
         if not (group.key or group.agent or group.instance_connect or group.ssh_config or self._key_files(group)):
             yield ConfigError("there is no key to log in with", hint=f"name one with `key`, or make one in {self._home / '.ssh'}")
-        if not (group.known_hosts or "".join(self._known(group)).strip()):
+        if not (group.known_hosts or group.console_keys or "".join(self._known(group)).strip()):
             yield ConfigError(
                 "no host key is known, so every host will be refused", hint="git pipeline hosts GROUP shows what to add"
             )

@@ -4,17 +4,18 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from moto.ec2.responses import general
 from moto.sts.models import sts_backends
 
 from agent.aws import hosts
 from agent.config import Config, parse
 from agent.errors import EnvironmentFault
 from agent.executors.fleet import Assigned
-from agent.executors.sshclient import LoginFault
+from agent.executors.sshclient import HostKeyFault, LoginFault
 from agent.worker.inventory import fleet_of
 from agent.worker.places import Directories
 from tests.support import cloud
-from tests.support.farm import Farm
+from tests.support.farm import Farm, keygen
 from tests.support.instances import Instances, age, instance_connect
 
 OTHER, THIRD = "222222222222", "333333333333"
@@ -154,6 +155,33 @@ def test_the_hosts_of_an_attempt_stay_what_they_were(instances: Instances, tmp_p
     assert [host.name for host in again.assign("e1-a-b-2", "e1", "fleet")] == ["b"]
     kept = msgspec.json.decode((tmp_path / "repo.git/pipeline/hosts/e1-a-b-1.json").read_bytes(), type=Assigned)
     assert kept.hosts == before
+
+
+def test_host_keys_from_the_console(instances: Instances, tmp_path: Path, farm: Farm, monkeypatch: pytest.MonkeyPatch):
+    """They are read once: what the console says later is not believed."""
+    host = farm.host()
+    identity = instances.start(host.address, Role="web", Name="web-1")
+    group = config(place(), more=f"port = {host.port}\nkey = '{farm.key}'\nconsole_keys = true")
+
+    def reach() -> str:
+        groups = fleet(tmp_path, group)
+        try:
+            return groups.on("fleet", groups.hosts("fleet")[0]).remote.open()[0].run("hostname").output.decode().strip()
+        finally:
+            groups.close()
+
+    with pytest.raises(EnvironmentFault, match="the console of web-1 tells no host keys"):
+        reach()
+    printed = f"ci-info: x\r\n-----BEGIN SSH HOST KEY KEYS-----\r\n{host.host_key} root@ip\r\n-----END SSH HOST KEY KEYS-----\r\n"
+    monkeypatch.setattr(general, "SAMPLE_CONSOLE_OUTPUT", printed)
+    assert reach() == host.name
+    assert (tmp_path / "repo.git/pipeline/hosts/keys" / identity).read_text() == f"{host.host_key}\n"
+    other = " ".join(keygen(tmp_path / "other").with_name("other.pub").read_text().split()[:2])
+    monkeypatch.setattr(general, "SAMPLE_CONSOLE_OUTPUT", printed.replace(host.host_key, other))
+    assert reach() == host.name
+    (tmp_path / "repo.git/pipeline/hosts/keys" / identity).unlink()
+    with pytest.raises(HostKeyFault, match="somebody stands in between"):
+        reach()
 
 
 def test_a_fresh_key_for_each_login(instances: Instances, tmp_path: Path, farm: Farm, monkeypatch: pytest.MonkeyPatch):
