@@ -30,6 +30,7 @@ VERBS = {
     "gc": "remove what the retention rules no longer keep",
     "graph": "draw a pipeline: text, Mermaid, DOT, SVG",
     "hosts": "list the hosts of a group and try to reach them",
+    "import": "turn another tool's pipeline into ours",
     "init": "write a first pipeline by looking at the project",
     "install": "put the agent into a bare repository",
     "listen": "start what events in a queue of SQS ask for",
