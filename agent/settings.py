@@ -12,7 +12,7 @@ from agent.model import quantity
 from agent.model.glob import problem
 from agent.model.notice import EVENTS
 
-TARGETS = ("sns", "eventbridge", "webhook", "slack", "mail", "command")
+TARGETS = ("sns", "eventbridge", "webhook", "slack", "mail", "command", "uses")
 STARTERS = ("s3", "ecr", "event")
 FORGES = ("github", "gitlab", "bitbucket")
 SecretName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
@@ -75,18 +75,22 @@ class Notify(Section):
     slack: str = ""  # URL of an incoming webhook of Slack, Mattermost, Teams' workflows, …
     mail: tuple[str, ...] = ()  # addresses; see [mail]
     command: tuple[str, ...] = ()  # gets the notice as JSON on its standard input
+    uses: str = ""  # the name of a plug-in,
+    options: Mapping[str, str] = {}  # and what it is told
     secret: SecretName | Literal[""] = ""  # signs the body of a webhook (HMAC-SHA256)
     region: str = ""
     role: str = ""  # ARN to assume for SNS and EventBridge
 
     @property
     def kind(self) -> str:
-        """The name of the one destination that is set."""
-        return next(name for name in TARGETS if getattr(self, name))
+        """The name of the one destination that is set, or of the plug-in."""
+        return self.uses or next(name for name in TARGETS if getattr(self, name))
 
     @property
     def address(self) -> str:
         """What tells this destination from others of its kind."""
+        if self.uses:
+            return " ".join(f"{name}={value}" for name, value in sorted(self.options.items()))
         value = getattr(self, self.kind)
         return value if isinstance(value, str) else " ".join(value)
 

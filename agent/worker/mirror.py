@@ -5,6 +5,7 @@ Ours stays as it is where a change is refused. Nothing is deleted here because i
 
 import base64
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -22,6 +23,9 @@ from agent.sources.webhooks import Change
 from agent.trust.names import is_control
 
 PROTOCOLS = "file:git:http:https:ssh"  # no ext::, which runs programs
+
+
+_OID = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 class Moved(NamedTuple):
@@ -76,11 +80,11 @@ class Mirror:
     def _named(self, changes: tuple[Change, ...]) -> Iterator[Moved]:
         """What was announced and is true; one that is behind where we stand already has been taken in."""
         ours, theirs = all_refs(self._ours), all_refs(self._beside)
-        for ref, commit, _ in changes:
+        for ref, named, _ in changes:
             now, there = ours.get(RefName(ref)), theirs.get(RefName(ref))
             if not self._is_wanted(ref) or there is None:
                 continue
-            target = commit if commit == there or self._leads(commit, there) else there
+            target = named if _OID.fullmatch(named) and self._leads(named, there) else there
             if now is None or not (now == target or self._leads(target, now)):
                 yield Moved(ref, target)
 
@@ -115,7 +119,7 @@ class Mirror:
         """Push; why it was refused, empty if it was not."""
         options = ("-o", "pipeline.detach", *(() if starts else ("-o", "pipeline.skip")))
         refspecs = [f"+{one.commit}:{one.ref}" for one in wanted]
-        said = {"REMOTE_USER": actor or f"mirror of {self._name}"}
+        said = {"REMOTE_USER": actor.replace("\0", "") or f"mirror of {self._name}"}
         words = ("push", "--quiet", *options, str(self._repository), *refspecs)
         code, _, err = self._beside.call(*words, environment=said)
         return "" if code == 0 else _reasons(err) or f"git push ended with {code}"
