@@ -65,8 +65,14 @@ class KnownHosts:
         self._lines = tuple(line for text in texts for line in _parse(text))
 
     def of(self, host: str, port: int) -> Known:
-        """What is known of a host at a port. A line without a port speaks of port 22 only."""
-        name = spelled(host, port)
+        """What is known of a host at a port. A line without a port speaks of port 22, and of others of which no line does."""
+        found = self._of(spelled(host, port))
+        if port == 22 or found.keys or found.authorities:
+            return found
+        plain = self._of(spelled(host, 22))
+        return plain._replace(revoked=plain.revoked | found.revoked)
+
+    def _of(self, name: str) -> Known:
         found: dict[str, set[bytes]] = {"": set(), "@cert-authority": set(), "@revoked": set()}
         for line in self._lines:
             if line.marker in found and _names(line.hosts, name):

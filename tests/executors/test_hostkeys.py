@@ -39,7 +39,8 @@ def judge(text: str, host: str, port: int, shown: bytes, now: float | None = Non
     [
         ("web1", "web1", 22, True),
         ("WEB1", "web1", 22, True),
-        ("web1", "web1", 2222, False),
+        ("web1", "web1", 2222, True),
+        ("[web1]:2200", "web1", 2222, False),
         ("[web1]:2222", "web1", 2222, True),
         ("[web1]:2222", "web1", 22, False),
         ("web?.example.com", "web1.example.com", 22, True),

@@ -93,6 +93,46 @@ def test_lesson_1_22_a_wrong_host_key_is_refused_and_no_key_of_ours_is_shown(far
     assert host.log.count("publickey") == before
 
 
+@pytest.mark.parametrize(
+    ("lines", "trusted"),
+    [
+        (["[127.0.*]:2222 {right}"], True),
+        (["[127.0.*]:2222,![{address}]:2222 {right}"], False),
+        (["{address} {right}"], True),  # of port 22, but nothing else is known
+        (["{address} {right}", "[{address}]:2222 {other}"], False),
+        (["{address} {other}"], False),
+        (["{address} {right}", "@revoked [{address}]:2222 {right}"], False),
+        (["[{address}]:2222 {other}", "[{address}]:2222 {right}"], True),  # the keys are being changed
+        (["[{address}]:2222 {other}"], False),
+        (["[{address}]:2222 {right}", "@revoked * {right}"], False),
+        (["@cert-authority [{address}]:2222 {other}", "[{address}]:2222 {right}"], True),
+        (["hash", "[{address}]:2222 {right}"], True),
+    ],
+)
+def test_known_hosts_as_ssh_itself_reads_them(farm: Farm, host: Host, tmp_path: Path, lines: list[str], trusted: bool):
+    other = keygen(tmp_path / "other").with_name("other.pub").read_text().strip()
+    text = "\n".join(line.format(address=host.address, right=host.host_key, other=other) for line in lines if line != "hash")
+    file = tmp_path / "known"
+    file.write_text(text + "\n")
+    if "hash" in lines:
+        subprocess.run(["ssh-keygen", "-q", "-H", "-f", str(file)], check=True, capture_output=True)
+    options = ["-F", "none", "-o", f"UserKnownHostsFile={file}", "-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes"]
+    command = ["ssh", *options, "-i", str(farm.key), "-p", str(host.port), f"root@{host.address}", "hostname"]
+    assert (subprocess.run(command, capture_output=True).returncode == 0) is trusted
+    way = route(host, farm.key, known=KnownHosts([file.read_text()]))
+    if trusted:
+        assert said(way) == host.name
+    else:
+        with pytest.raises(HostKeyFault):
+            connect(way)
+
+
+def test_the_quickest_cipher_comes_first(farm: Farm):
+    host = farm.host(extra="LogLevel DEBUG1")
+    assert said(route(host, farm.key)) == host.name
+    assert "kex: client->server cipher: aes128-gcm@openssh.com" in host.log
+
+
 def test_a_host_certificate(farm: Farm, tmp_path: Path):
     ca = keygen(tmp_path / "ca")
     host = farm.host(start=False)
