@@ -1,5 +1,6 @@
 # make demo: watch a push run a pipeline.  make test: everything, with a real git, Docker engine and sshd.
-.PHONY: demo test lint bench clean
+# make crash: kill -9 at every point of a worker and of the hooks, and what came of it.
+.PHONY: demo test crash lint bench clean
 
 demo:
 	@.ci/setup demo
@@ -9,6 +10,12 @@ test:
 	@.ci/setup test
 	.venv/bin/python -m tests.support.engine
 	.venv/bin/pytest -n auto -q
+
+crash:
+	@.ci/setup test
+	.venv/bin/python -m tests.support.engine
+	.venv/bin/python -m tests.system.crash
+	GIT_PIPELINE_THOROUGH=1 .venv/bin/pytest -q tests/system/test_faults.py
 
 lint:
 	@.ci/setup test

@@ -86,6 +86,8 @@ def note(git_dir: str, hook: str, error: BaseException) -> None:
     import json
     import traceback
 
+    if os.access(home(git_dir), os.F_OK) and os.stat(home(git_dir)).st_uid != os.geteuid():  # noqa: PTH116 - as above
+        return  # a log that we made would lock its owner out
     entry = {"at": now().isoformat(), "where": hook, "error": str(error), "traceback": traceback.format_exception(error)}
     try:
         log = os.open(f"{home(git_dir)}/agent.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -3,6 +3,7 @@
 WAL with synchronous=FULL: what a transaction committed survives kill -9 and power loss. Safe from several threads and processes.
 """
 
+import os
 import sqlite3
 from _thread import RLock
 from collections.abc import Sequence
@@ -130,8 +131,9 @@ class Database:
 def open_database(path: str, *, timeout: float = TIMEOUT) -> Database:
     """Open or create the file, bring its tables up to date, and wait at most `timeout` seconds for other writers.
 
-    Raises EnvironmentFault, with a hint, if it is damaged, locked, not writable, or made by a newer agent.
+    Raises EnvironmentFault, with a hint, if it is damaged, locked, not writable, another user's, or made by a newer agent.
     """
+    _refuse_if_anothers(path)
     try:
         connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
     except sqlite3.Error as error:
@@ -144,6 +146,19 @@ def open_database(path: str, *, timeout: float = TIMEOUT) -> Database:
         connection.close()
         raise
     return database
+
+
+def _refuse_if_anothers(path: str) -> None:
+    """Root may write everywhere, and what it leaves locks the owner out."""
+    try:
+        owner = os.stat(path).st_uid  # noqa: PTH116 - pathlib costs a push milliseconds
+    except OSError:
+        return  # is not there yet, or SQLite will say it
+    if owner != os.geteuid():
+        raise EnvironmentFault(
+            f"{path} belongs to user {owner}, and this is user {os.geteuid()}: they could not use each other's files",
+            hint=f"push and work as its owner: sudo -u '#{owner}' …",
+        )
 
 
 def open_existing(path: str) -> Database:

@@ -17,12 +17,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from agent.errors import RefusedError
 from agent.execution import control
 from agent.execution.decide import decide, wake_at
-from agent.execution.events import ExecutionEnded, StageEnded, StageEntered
+from agent.execution.events import ActionEnded, ActionStarting, ExecutionEnded, StageEnded, StageEntered, StageRetried
 from agent.execution.fold import fold
+from agent.execution.state import StageState
 from agent.model.execution import Rollback
-from agent.model.outcome import Status
-from agent.model.plan import Condition, ConditionResult, Mode, OnFailure, Plan, Retries, RetryMode, Rule, When
-from tests.support.playing import BROKEN, CANCELLED, OK, Player, World, action, approval, plan, stage
+from agent.model.outcome import Outcome, Status
+from agent.model.plan import Approval, Condition, ConditionResult, Mode, OnFailure, Plan, Retries, RetryMode, Rule, When
+from tests.support.playing import BROKEN, CANCELLED, OK, START, Player, World, action, approval, plan, stage
 
 QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 settings.register_profile("small", max_examples=60, stateful_step_count=40, **QUIET)
@@ -30,19 +31,20 @@ settings.register_profile("middle", max_examples=2_000, stateful_step_count=60, 
 settings.register_profile("thorough", max_examples=20_000, stateful_step_count=60, **QUIET)
 PROFILE = settings.get_profile(os.environ.get("HYPOTHESIS_PROFILE", "small"))
 
-names = st.sampled_from(("a", "b", "c", "d"))
 results = st.sampled_from((ConditionResult.FAIL, ConditionResult.SKIP, ConditionResult.ROLLBACK, ConditionResult.RETRY))
 conditions = st.none() | st.builds(
     Condition, rules=st.sampled_from(((Rule(provider="x"),), (Rule(provider="x"), Rule(provider="y")))), result=results
 )
+_NEVER = StageState(arrived_at=START)
 spans = st.none() | st.none() | st.sampled_from((timedelta(minutes=2), timedelta(hours=3)))
 
 
 @st.composite
-def actions(draw, index: int):
+def actions(draw, index: int, gated: bool):
     name = "abcd"[index]
     needs = tuple(draw(st.lists(st.sampled_from("abcd"[:index]), unique=True, max_size=2))) if index else ()
-    if draw(st.integers(0, 4)) == 0:
+    needs = needs or ("a",) if gated and index else needs
+    if (gated and not index) or draw(st.integers(0, 4)) == 0:
         return approval(name, count=draw(st.integers(1, 2)), needs=needs)
     return action(
         name,
@@ -58,9 +60,10 @@ def stages(draw, index: int, dag: bool):
     name = f"s{index}"
     before = [f"s{i}" for i in range(index)]
     needs = tuple(draw(st.lists(st.sampled_from(before), unique=True, min_size=1, max_size=1))) if before and dag else ()
+    gated = draw(st.integers(0, 3)) == 0  # people are asked before anything else
     return stage(
         name,
-        *[draw(actions(i)) for i in range(draw(st.integers(1, 4)))],
+        *[draw(actions(i, gated)) for i in range(draw(st.integers(1, 4)))],
         needs=needs,
         lock=draw(st.sampled_from(("", "", "", "production"))),
         supersede_approvals=draw(st.booleans()),
@@ -117,17 +120,30 @@ class Repository(RuleBasedStateMachine):
         outcome = self.pick(data, [OK, OK, BROKEN] + ([CANCELLED] if self.world.working[work] else []))
         self.world.finish(work, outcome)
 
+    @precondition(lambda self: self.world.working)
+    @rule(outcome=st.sampled_from((OK, BROKEN)))
+    def all_work_ends(self, outcome: Outcome) -> None:
+        for work in sorted(self.world.working):
+            self.world.finish(work, outcome)
+
     @precondition(lambda self: self.world.asking)
     @rule(data=st.data(), status=st.sampled_from((Status.SUCCEEDED, Status.FAILED)), errored=st.booleans())
     def rule_ends(self, data, status: Status, errored: bool) -> None:
         self.world.rule(self.pick(data, sorted(self.world.asking)), status, errored=errored and status is Status.FAILED)
 
     @precondition(lambda self: self.world.waiting_for_people())
-    @rule(data=st.data(), person=st.sampled_from(("alice", "bob", "mallory")), approved=st.booleans())
+    @rule(data=st.data(), person=st.sampled_from(("alice", "bob", "mallory")), approved=st.sampled_from((True, True, False)))
     def somebody_answers(self, data, person: str, approved: bool) -> None:
         index = self.pick(data, list(range(len(self.world.waiting_for_people()))))
         player, name, action_name = self.world.waiting_for_people()[index]
         self._try(lambda: self.world.answer(player, name, person, approved=approved, action_name=action_name))
+
+    @precondition(lambda self: self.world.waiting_for_people())
+    @rule()
+    def everybody_agrees(self) -> None:
+        for player, name, action_name in self.world.waiting_for_people():
+            for person in ("alice", "bob"):
+                self._try(lambda: self.world.answer(player, name, person, action_name=action_name))  # noqa: B023
 
     @precondition(lambda self: self.world.players)
     @rule(data=st.data(), abandon=st.booleans())
@@ -138,8 +154,10 @@ class Repository(RuleBasedStateMachine):
     @precondition(lambda self: self.world.players)
     @rule(data=st.data(), mode=st.sampled_from(tuple(RetryMode)))
     def retry(self, data, mode: RetryMode) -> None:
-        player = self.pick(data, self.players)
-        name = self.pick(data, [planned.name for planned in player.plan.stages])
+        everywhere = [(player, planned.name) for player in self.players for planned in player.plan.stages]
+        failed = [(p, name) for p, name in everywhere if p.state.stages.get(name, _NEVER).status is Status.FAILED]
+        latest = [(p, name) for p, name in failed if not self.world.newer(p, name)]
+        player, name = self.pick(data, latest or failed or everywhere)
         self._try(lambda: self.world.retry(player, name, mode))
 
     @precondition(lambda self: self.world.players)
@@ -245,6 +263,20 @@ class Repository(RuleBasedStateMachine):
                     inside.discard(event.stage)
 
     @invariant()
+    def a_persons_retry_asks_people_again(self) -> None:
+        for player in self.players:
+            asked_for: dict[str, int] = {}  # by stage: where the journal tells of its last retry by a person
+            answered: dict[tuple[str, str], int] = {}
+            for index, event in enumerate(player.events()):
+                if isinstance(event, StageRetried) and not event.automatic:
+                    asked_for[event.stage] = index
+                elif isinstance(event, ActionEnded):
+                    answered[event.stage, event.action] = index
+                elif isinstance(event, ActionStarting):
+                    behind = [answered.get((event.stage, name), -1) for name in _gates_before(player.plan, event)]
+                    assert min(behind, default=index) > asked_for.get(event.stage, -2), "a retry jumped the gate"
+
+    @invariant()
     def nothing_new_before_wake_at(self) -> None:
         for player in self.players:
             next_time = wake_at(player.plan, player.state, self.world.now)
@@ -257,6 +289,13 @@ class Repository(RuleBasedStateMachine):
         self.world.finish_everything()
         self.ends_once()
         assert not self.world.working
+
+
+def _gates_before(plan: Plan, start: ActionStarting) -> list[str]:
+    """The approvals that an action itself waits for."""
+    planned = {each.name: each for each in next(s for s in plan.stages if s.name == start.stage).actions}
+    mine = planned[start.action]
+    return [n for n in mine.needs if isinstance(planned[n].work, Approval)] if mine.when is When.SUCCESS else []
 
 
 TestInterleavings = Repository.TestCase

@@ -8,21 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.workspaces.mounts import mounted, unmount
 from tests.support import system
 from tests.support.system import ROOT, System
 from tests.support.working import Working
-
-LOCAL = "[local]\nenabled = true\n"
-
-
-@pytest.fixture
-def made(tmp_path):
-    found = System(tmp_path / "repo", LOCAL)
-    yield found
-    found.end()
-    for mount in list(mounted(tmp_path)):
-        unmount(mount)
 
 
 @pytest.fixture
