@@ -130,6 +130,19 @@ class Ec2(Section):
     address: Literal["private", "public", "dns"] = "private"
 
 
+class Balancer(Section):
+    """A load balancer of AWS before the hosts of a group. Nothing that is pushed names one of its parts."""
+
+    region: str
+    role: str = ""  # ARN to assume; empty: the agent's own account
+    target_groups: tuple[str, ...] = ()  # ARNs; a host is taken out of them while it is deployed to
+    by: Literal["instance", "ip"] = "instance"  # what their targets are
+    port: Annotated[int, Field(ge=0, le=65535)] = 0  # of the targets; default: that of the target group
+    listener: str = ""  # ARN, for a group of two `fleets`: its weights say which of them is live
+    drain: Duration = timedelta(minutes=5)  # how long to wait until a host has no connections any more
+    healthy: Duration = timedelta(minutes=5)  # how long to wait until a host is healthy
+
+
 class HostGroup(Section):
     """Hosts that are reached in one way, over SSH. Only executions of protected refs ever reach them."""
 
@@ -147,6 +160,8 @@ class HostGroup(Section):
     jump: str = ""  # user@host:port; several with a comma between them, the nearest first
     ssh_config: str = ""  # a file that ssh is asked for the way, by the address or the instance's id; relative likewise
     timeout: Duration = timedelta(seconds=10)  # of each step of connecting
+    balancer: Balancer | None = None
+    fleets: tuple[HostName, ...] = ()  # instead of hosts: two other groups, between which `strategy: blue-green` switches
     pipelines: tuple[str, ...] = ("*",)
     stages: tuple[str, ...] = ("*",)
 
@@ -157,8 +172,12 @@ class HostGroup(Section):
 
     @model_validator(mode="after")
     def _has_hosts(self) -> "HostGroup":
+        if self.fleets:
+            if self.addresses or self.ec2 or len(self.fleets) != 2 or not (self.balancer and self.balancer.listener):
+                raise ValueError("`fleets` are two other groups, with a `balancer` that has a `listener`, and without hosts")
+            return self
         if not self.addresses and not self.ec2:
-            raise ValueError("a group needs `addresses` or `ec2`")
+            raise ValueError("a group needs `addresses`, `ec2` or `fleets`")
         for name in ("instance_connect", "console_keys"):
             if getattr(self, name) and (self.addresses or not self.ec2):
                 raise ValueError(f"`{name}` is for groups whose hosts all come from `ec2`")
@@ -205,6 +224,15 @@ class Config(Section):
     listen: Listen = Listen()
     revoked_keys: str = ""  # SSH keys that count no more: a KRL or a list of public keys; relative to this file's directory
     openpgp_keyring: str = ""  # exported OpenPGP keys, not armored; relative to this file's directory
+
+    @model_validator(mode="after")
+    def _each_fleet_has_one_target_group(self) -> "Config":
+        for name, group in self.hosts.items():
+            for fleet in group.fleets:
+                balancer = self.hosts[fleet].balancer if fleet in self.hosts else None
+                if balancer is None or len(balancer.target_groups) != 1:
+                    raise ValueError(f"hosts.{name}: the fleet {fleet} needs a section [hosts.{fleet}] with one target group")
+        return self
 
     @model_validator(mode="after")
     def _each_key_is_of_one_person(self) -> "Config":

@@ -29,7 +29,7 @@ def run(rounds: int = 3, counts: tuple[int, ...] = (1, 10), shapes: tuple[str, .
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as directory:
         for shape in shapes:
             for count in counts:
-                place = Path(directory) / f"{count}{shape[:3]}"
+                place = Path(directory) / f"{len(rows)}"
                 with fleet_in(place) as fleet:
                     rows += _measure(fleet, place, shape, count, rounds)
                 shutil.rmtree(place)
@@ -50,8 +50,8 @@ def _measure(fleet: Fleet, place: Path, shape: str, count: int, rounds: int) -> 
     for number in range(rounds):
         for name in sorted(deployers, key=list(deployers).index, reverse=number % 2 == 1):
             _empty(hosts)
-            seconds["first"].setdefault(name, []).append(_timed(deployers[name], one, ""))
-            seconds["1 % new"].setdefault(name, []).append(_timed(deployers[name], two, one.name))
+            seconds["first"].setdefault(name, []).append(_timed(hosts, deployers[name], one, ""))
+            seconds["1 % new"].setdefault(name, []).append(_timed(hosts, deployers[name], two, one.name))
     hosts_ = "1 host" if count == 1 else f"{count} hosts"
     return [
         row
@@ -60,10 +60,17 @@ def _measure(fleet: Fleet, place: Path, shape: str, count: int, rounds: int) -> 
     ]
 
 
-def _timed(deploy: Deployer, version: Version, former: str) -> float:
+def _timed(hosts: Hosts, deploy: Deployer, version: Version, former: str) -> float:
     began = time.perf_counter()
     deploy(version, former)
-    return time.perf_counter() - began
+    seconds = time.perf_counter() - began
+    sample = next(path for path in version.directory.rglob("f0"))
+    for host in hosts.all:
+        base = host.root.parent / "srv" / "app"
+        found = base / (base / "current").readlink() / sample.relative_to(version.directory)
+        if found.read_bytes() != sample.read_bytes():
+            raise RuntimeError(f"{host.name} does not run the version that it was to run")
+    return seconds
 
 
 def _empty(hosts: Hosts) -> None:

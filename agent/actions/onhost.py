@@ -7,15 +7,19 @@ from shlex import quote
 from threading import Event
 from typing import NamedTuple
 
+import msgspec
+
 from agent.actions.hostlog import DeployLog
 from agent.actions.target import Host
 from agent.actions.upload import Upload, Uploads
-from agent.definition.deployment import Deployment
+from agent.actions.webcheck import ask
+from agent.definition.deployment import Deployment, HealthCheck
 from agent.deploy import appspec, commands
 from agent.deploy.appspec import AppSpec, AppSpecError
 from agent.deploy.commands import Standing
 from agent.deploy.script import UNWELL, WATCHED, HostPlan, health_script, script
 from agent.errors import AgentError, EnvironmentFault
+from agent.executors.balancer import Balancer
 from agent.executors.base import Job
 from agent.model.outcome import Reason
 from agent.model.value import Value
@@ -54,6 +58,7 @@ class Shared(NamedTuple):
     now: Callable[[], datetime]
     stop: Event
     log: DeployLog
+    balancer: Balancer | None
     job: Callable[[Host, str, str], Job]  # host, id, script
 
 
@@ -91,8 +96,10 @@ class OnHost:
     def check(self) -> str:
         """What is wrong with its health now; empty if it is well."""
         shared = self._shared
-        text = health_script(shared.options, shared.environment, shared.base)
         health = shared.options.health
+        if health and health.by == "agent":
+            return self._ask(health, WATCHED)
+        text = health_script(shared.options, shared.environment, shared.base)
         limit = WATCHED * (health.timeout + health.interval).total_seconds() + 60 if health else 60
         try:
             said = self.host.call(text, timeout=limit)
@@ -100,6 +107,20 @@ class OnHost:
             return fault.message
         told = next((line.removeprefix(UNWELL) for line in said.output.split("\n") if line.startswith(UNWELL)), said.last)
         return told or "health check failed" if said.code else ""
+
+    def runs_already(self) -> bool:
+        """Whether it runs the release, as far as it can be asked."""
+        try:
+            return _runs(self.probe(), self._shared.release)
+        except EnvironmentFault:
+            return False
+
+    def lost(self) -> None:
+        """Let the host remember that what it runs is not well, so that the same revision is no longer nothing to do."""
+        try:
+            self.host.call(commands.unwell(self._shared.base, self._shared.id))
+        except EnvironmentFault as fault:
+            self._shared.log.say(self.host.name, fault.message)
 
     def release(self) -> None:
         """Give the lock back, and forget the jobs; a host that is away loses the lock when its lease is over."""
@@ -151,12 +172,56 @@ class OnHost:
         if said.code:
             raise EnvironmentFault(f"the release cannot be put there: {said.last}")
 
+    def _ask(self, health: HealthCheck, tries: int) -> str:
+        """What is wrong at the last of so many times; empty as soon as it is well."""
+        wrong = ""
+        for number in range(tries):
+            if number and self._shared.stop.wait(health.interval.total_seconds()):
+                break
+            wrong = ask(health.url, self.host.about, health.timeout.total_seconds())
+            if not wrong:
+                break
+        return wrong
+
     def _run(self, deployment: str, release: str, spec: AppSpec | None, standing: Standing) -> HostResult:
+        """With a balancer the host has no traffic meanwhile, and gets it back only if it is well."""
+        balancer, stop = self._shared.balancer, self._shared.stop if deployment == self._shared.id else Event()
+        last = self._last_spec(standing)
+        if balancer:
+            if wrong := self._aside(deployment, "BeforeBlockTraffic", last, standing.last):
+                return self._failed(wrong)
+            self._shared.log.say(self.host.name, "out of the load balancer")
+            balancer.block(self.host.about, stop)
+        result = self._install(deployment, release, spec, last, standing)
+        health = self._shared.options.health
+        if result.succeeded and health and health.by == "agent" and (wrong := self._ask(health, health.retries)):
+            return self._unwell(result, f"health check failed: {wrong}")
+        if balancer and result.succeeded:
+            try:
+                balancer.allow(self.host.about, stop)
+            except EnvironmentFault as fault:
+                return self._unwell(result, fault.message)
+            self._shared.log.say(self.host.name, "in the load balancer")
+            if wrong := self._aside(deployment, "AfterAllowTraffic", spec, release):
+                return self._unwell(result, wrong)
+        return result
+
+    def _unwell(self, result: HostResult, message: str) -> HostResult:
+        self.lost()
+        return msgspec.structs.replace(result, succeeded=False, message=message)
+
+    def _aside(self, deployment: str, event: str, spec: AppSpec | None, release: str) -> str:
+        """Run the hooks of an event around the traffic, if the appspec has any; what went wrong."""
+        if not spec or not spec.hooks.get(event):
+            return ""
+        name = f"{deployment}-{event}"
+        plan = self._plan(name, release, spec, None, "")
+        said = self._perform(msgspec.structs.replace(plan, only=event, last=release, last_spec=spec))
+        return "" if said.succeeded else said.message
+
+    def _plan(self, deployment: str, release: str, spec: AppSpec | None, last: AppSpec | None, former: str) -> HostPlan:
         shared = self._shared
-        known = standing if deployment == shared.id else self.probe(deployment)
-        if known.result:
-            return self._result(known, "")
-        plan = HostPlan(
+        return HostPlan(
             base=shared.base,
             release=release,
             deployment=deployment,
@@ -165,17 +230,31 @@ class OnHost:
             label=shared.label,
             commit=shared.commit,
             spec=spec,
-            last=standing.last,
-            last_spec=self._last_spec(standing),
+            last=former,
+            last_spec=last,
+            traffic=shared.balancer is not None,
         )
-        sink = shared.log.of(self.host.name, "rollback" if deployment != shared.id else "")
+
+    def _install(
+        self, deployment: str, release: str, spec: AppSpec | None, last: AppSpec | None, standing: Standing
+    ) -> HostResult:
+        shared = self._shared
+        known = standing if deployment == shared.id else self.probe(deployment)
+        if known.result:
+            return self._result(known, "")
+        return self._perform(self._plan(deployment, release, spec, last, standing.last), standing.current)
+
+    def _perform(self, plan: HostPlan, former: str = "") -> HostResult:
+        """Run a plan as a job; or only tell what came of it, where it has ended."""
+        shared, deployment = self._shared, plan.deployment
+        sink = shared.log.of(self.host.name, deployment.removeprefix(shared.id).removeprefix("-"))
         job = shared.job(self.host, deployment, script(plan))
-        ending = self.host.perform(job, sink, shared.stop if deployment == shared.id else Event())
+        ending = self.host.perform(job, sink, Event() if ROLLBACK in deployment else shared.stop)
         sink.finish()
         if ending.reason in {Reason.STOPPED, Reason.TIMEOUT}:
-            return self._failed(ending.message, changed=True, former=standing.current, stopped=True)
+            return self._failed(ending.message, changed=True, former=former, stopped=True)
         fallback = ending.message or sink.last or f"ended with exit code {ending.exit_code}"
-        return self._result(self.probe(deployment), fallback, former=standing.current)
+        return self._result(self.probe(deployment), fallback, former=former)
 
     def _last_spec(self, standing: Standing) -> AppSpec | None:
         """That of the revision whose stop scripts are to run; one that cannot be read must not block the new one."""

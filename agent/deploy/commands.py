@@ -97,6 +97,15 @@ exit {HELD}
 """
 
 
+def unwell(base: str, deployment: str) -> str:
+    """What this deployment left running has turned out not to be well."""
+    return f"""\
+cd {quote(base)}/.deploy 2>/dev/null || exit 0
+grep -qxF deployment={quote(deployment)} status || exit 0
+sed 's/^status=.*/status=failed/' status > status.t && mv -f status.t status
+"""
+
+
 def unlock(base: str, owner: str) -> str:
     """Give the lock back, if it is still ours."""
     return f"""\

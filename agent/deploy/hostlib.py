@@ -19,7 +19,7 @@ one_line() { printf '%s' "$1" | tr '\n' ' '; }
 finish() { # status message
   printf 'status=%s\nevent=%s\nchanged=%s\nformer=%s\nmessage=%s\n' "$1" "$EVENT" "$CHANGED" "$FORMER" "$(one_line "$2")" \
     > "$HERE/result.t" && mv -f "$HERE/result.t" "$HERE/result"
-  if [ "$CHANGED" = 1 ]; then
+  if [ "$CHANGED" = 1 ] && [ -z "$ONLY" ]; then
     running=$(readlink "$BASE/current" 2>/dev/null)
     printf 'release=%s\ndeployment=%s\nstatus=%s\nlabel=%s\ncommit=%s\nshared=%s\nat=%s\n' "${running##*/}" "$DEPLOYMENT" "$1" \
       "$LABEL" "$COMMIT" "$SHARED" "$(date +%s)" > "$STATE/status.t" && mv -f "$STATE/status.t" "$STATE/status"

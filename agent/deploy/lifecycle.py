@@ -43,7 +43,19 @@ class Event(Value, frozen=True, kw_only=True):
 def events(*, traffic: bool = False, ignore_stop_failure: bool = True) -> tuple[Event, ...]:
     """The events of a deployment in place, in order; with `traffic` also those around a load balancer."""
     names = (*_BLOCK, *_CORE, *_ALLOW) if traffic else _CORE
-    return tuple(Event(name=name, former=name in FORMER, may_fail=name in FORMER and ignore_stop_failure) for name in names)
+    return tuple(event(name, ignore_stop_failure=ignore_stop_failure) for name in names)
+
+
+def within(*, traffic: bool, ignore_stop_failure: bool) -> tuple[Event, ...]:
+    """Those of `events` that come while the host is out of traffic: between BlockTraffic and AllowTraffic."""
+    found = events(traffic=traffic, ignore_stop_failure=ignore_stop_failure)
+    names = [one.name for one in found]
+    return found[names.index("BlockTraffic") + 1 : names.index("AllowTraffic")] if traffic else found
+
+
+def event(name: str, *, ignore_stop_failure: bool) -> Event:
+    """One event by its name."""
+    return Event(name=name, former=name in FORMER, may_fail=name in FORMER and ignore_stop_failure)
 
 
 class Identity(Value, frozen=True, kw_only=True):

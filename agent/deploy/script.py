@@ -32,11 +32,21 @@ class HostPlan(Value, frozen=True, kw_only=True):
     spec: AppSpec | None = None
     last: str = ""
     last_spec: AppSpec | None = None
+    traffic: bool = False  # whether a load balancer stands before the host
+    only: str = ""  # a single event, around the traffic: the hooks of it, and nothing else
 
 
 def script(plan: HostPlan) -> str:
     """The whole script. Exit code 0: deployed; 1: the result says what failed."""
-    body = _appspec(plan, plan.spec) if plan.spec else _slots(plan, plan.options.slots) if plan.options.slots else _plain(plan)
+    body = (
+        _only(plan)
+        if plan.only
+        else _appspec(plan, plan.spec)
+        if plan.spec
+        else _slots(plan, plan.options.slots)
+        if plan.options.slots
+        else _plain(plan)
+    )
     return "\n".join((*_head(plan), hostlib.LIBRARY, *body, *_tail(plan), ""))
 
 
@@ -48,6 +58,7 @@ def _head(plan: HostPlan) -> Iterator[str]:
         "LABEL": plan.label,
         "COMMIT": plan.commit,
         "SHARED": ":".join(plan.options.shared),
+        "ONLY": plan.only,
     }
     yield from (f"{name}={quote(value)}" for name, value in values.items())
     yield from (f"export {name}={quote(value)}" for name, value in sorted(plan.environment.items()))
@@ -55,7 +66,8 @@ def _head(plan: HostPlan) -> Iterator[str]:
 
 
 def _tail(plan: HostPlan) -> Iterator[str]:
-    yield f"prune {plan.options.keep}"
+    if not plan.only:
+        yield f"prune {plan.options.keep}"
     yield "finish succeeded ''"
 
 
@@ -113,7 +125,7 @@ def _step(
 
 
 def _healthy(health: HealthCheck | None, failed: str, tries: int = 0) -> Iterator[str]:
-    if health is None:
+    if health is None or health.by == "agent":
         return
     limit = _seconds(health.timeout)
     yield "event health"
@@ -167,7 +179,7 @@ def _ports(options: Deployment) -> Iterator[str]:
 
 
 def _appspec(plan: HostPlan, spec: AppSpec) -> Iterator[str]:
-    for event in lifecycle.events(ignore_stop_failure=plan.options.ignore_stop_failure):
+    for event in lifecycle.within(traffic=plan.traffic, ignore_stop_failure=plan.options.ignore_stop_failure):
         if event.name == "Install":
             yield from ("event Install", *install.lines(spec, _exists(plan, spec)), "switch || fail 'current cannot be switched'")
             yield f"installed {quote(plan.options.appspec)}"
@@ -177,6 +189,13 @@ def _appspec(plan: HostPlan, spec: AppSpec) -> Iterator[str]:
         if hooks:
             yield from _event(event, hooks, f"{plan.base}/releases/{release}")
     yield from _healthy(plan.options.health, "fail")
+
+
+def _only(plan: HostPlan) -> Iterator[str]:
+    """The hooks of one event; those of `release`, whichever that is."""
+    event = lifecycle.event(plan.only, ignore_stop_failure=plan.options.ignore_stop_failure)
+    hooks = plan.spec.hooks.get(plan.only, ()) if plan.spec else ()
+    yield from _event(event, hooks, f"{plan.base}/releases/{plan.release}")
 
 
 def _exists(plan: HostPlan, spec: AppSpec) -> Exists:

@@ -150,3 +150,10 @@ def _with_bake(waves: Iterable[Sequence[Target]], pace: Pace) -> tuple[Wave, ...
         Wave(hosts=hosts, bake=pace.bake if pace.strategy != "canary" or index == 0 else NONE)
         for index, hosts in enumerate(listed)
     )
+
+
+def shares(pace: Pace) -> tuple[int, ...]:
+    """Between two fleets: percent of the traffic for the new one, step by step: `canary` first, then `batch` more each time."""
+    first = pace.canary or pace.batch
+    step = pace.batch.number if pace.batch else 100
+    return (*range(first.number if first else 100, 100, step), 100)

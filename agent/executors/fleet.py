@@ -9,11 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from threading import Event, Lock, Thread
+from typing import Protocol
 
 import msgspec
 
 from agent.config import Ec2, HostGroup
 from agent.errors import EnvironmentFault, RefusedError
+from agent.executors.balancer import Balancer, Switch
 from agent.executors.base import Ending, Job, LogSink, Places
 from agent.executors.ssh import SshExecutor
 from agent.model.host import Host
@@ -37,11 +39,28 @@ Find = Callable[[tuple[Ec2, ...]], tuple[Host, ...]]
 Build = Callable[[HostGroup, Host], SshExecutor]
 
 
-class Fleet:
-    """All groups of one repository. `records`: a directory of its own; `find` asks EC2; `build` makes the executor of a host."""
+class Balance(Protocol):
+    """Makes what leads traffic."""
 
-    def __init__(self, groups: Mapping[str, HostGroup], records: Path, find: Find, build: Build) -> None:
+    def hosts(self, group: HostGroup) -> Balancer | None:
+        """For the hosts of a group, if it has target groups."""
+
+    def fleets(self, group: HostGroup) -> Switch:
+        """For a group of fleets."""
+
+
+class Fleet:
+    """All groups of one repository.
+
+    `records`: a directory of its own; `find` asks EC2; `build` makes the executor of a host; `balance` what leads traffic to the
+    hosts of a group, or to its fleets.
+    """
+
+    def __init__(
+        self, groups: Mapping[str, HostGroup], records: Path, find: Find, build: Build, balance: Balance | None = None
+    ) -> None:
         self._groups = groups
+        self._balance = balance
         self._records = records
         self._find = find
         self._build = build
@@ -51,6 +70,11 @@ class Fleet:
     def hosts(self, group: str) -> tuple[Host, ...]:
         """The hosts of a group as they are now, at least one. Raises RefusedError or EnvironmentFault."""
         section = self._group(group)
+        if section.fleets:
+            raise RefusedError(
+                f"host group {group} is two fleets, {' and '.join(section.fleets)}",
+                hint="name one of them; `strategy: blue-green` without `slots` deploys to the one that is not live",
+            )
         found = (*static(section), *(self._find(section.ec2) if section.ec2 else ()))
         if not found:
             raise EnvironmentFault(f"host group {group} is empty", hint="no running instance has these tags")
@@ -72,6 +96,20 @@ class Fleet:
         except OSError as error:
             raise EnvironmentFault(f"{path}: {error.strerror}", hint="is the disk full?") from error
         return assigned.hosts
+
+    def fleets(self, group: str) -> tuple[str, ...]:
+        """The two groups that a group stands for; none if it has hosts of its own. Raises RefusedError."""
+        return self._group(group).fleets
+
+    def balancer(self, group: str) -> Balancer | None:
+        """What leads traffic to the hosts of a group, if something does. Raises RefusedError."""
+        return self._balance.hosts(self._group(group)) if self._balance else None
+
+    def switch(self, group: str) -> Switch:
+        """What leads traffic to the fleets of a group. Raises RefusedError."""
+        if self._balance is None or not self.fleets(group):
+            raise RefusedError(f"host group {group} has no fleets", hint=f"the operator lists two in [hosts.{group}] fleets")
+        return self._balance.fleets(self._group(group))
 
     def on(self, group: str, host: Host) -> SshExecutor:
         """The executor of one host; the same one as long as the worker lives. Raises RefusedError or EnvironmentFault."""

@@ -7,9 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from agent.aws import hosts
-from agent.aws.session import Sessions
+from agent.aws.balancers import Listener, TargetGroups
+from agent.aws.session import Clients, Identity, Service, Sessions
+from agent.config import Balancer as Section
 from agent.config import Config, HostGroup
-from agent.errors import ConfigError, EnvironmentFault
+from agent.errors import ConfigError, EnvironmentFault, RefusedError
+from agent.executors.balancer import Balancer, Switch
 from agent.executors.fleet import Fleet
 from agent.executors.ssh import SshExecutor
 from agent.model.host import Host
@@ -34,7 +37,34 @@ def fleet_of(directories: Directories, config: Config, environment: Mapping[str,
         keys = _console_keys(directories.root / "hosts" / "keys", sessions, group, host) if group.console_keys else ()
         return SshExecutor(repository, routes.of(group, host, keys), lambda: datetime.now(UTC))
 
-    return Fleet(config.hosts, directories.root / "hosts", lambda places: hosts.find(sessions, places), build)
+    balance = _Balance(config, sessions)
+    return Fleet(config.hosts, directories.root / "hosts", lambda places: hosts.find(sessions, places), build, balance)
+
+
+class _Balance:
+    """See fleet.Balance; what leads traffic is asked as the operator's configuration says."""
+
+    def __init__(self, config: Config, sessions: Sessions) -> None:
+        self._config = config
+        self._sessions = sessions
+
+    def hosts(self, group: HostGroup) -> Balancer | None:
+        made = group.balancer
+        if made is None or not made.target_groups:
+            return None
+        return TargetGroups(
+            self._elb(made), made.target_groups, by=made.by, port=made.port, drain=made.drain, healthy=made.healthy
+        )
+
+    def fleets(self, group: HostGroup) -> Switch:
+        made = group.balancer
+        targets = {name: balancer.target_groups[0] for name in group.fleets if (balancer := self._config.hosts[name].balancer)}
+        if made is None:
+            raise RefusedError("a group of fleets needs a `balancer`")
+        return Listener(self._elb(made), made.listener, targets)
+
+    def _elb(self, made: Section) -> Service:
+        return Clients(self._sessions, Identity(role=made.role), made.region)("elbv2")
 
 
 def _console_keys(directory: Path, sessions: Sessions, group: HostGroup, host: Host) -> tuple[str, ...]:

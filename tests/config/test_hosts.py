@@ -41,7 +41,7 @@ def test_one_place_in_ec2_or_several():
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("[hosts.web]\nuser = 'x'", "a group needs `addresses` or `ec2`"),
+        ("[hosts.web]\nuser = 'x'", "a group needs `addresses`, `ec2` or `fleets`"),
         ("[hosts.web]\naddresses = ['a']\nport = 70000", "hosts.web.port"),
         ("[hosts.web]\naddresses = ['a']\nuesr = 'x'", "unknown key hosts.web.uesr"),
         ("[hosts.web]\naddresses = {'a/b' = 'x'}", "hosts.web.addresses"),
@@ -59,5 +59,5 @@ def test_the_written_configuration_shows_every_key_and_the_defaults():
     text = "\n".join(line.removeprefix("# ") for line in section.splitlines())
     shown = read(f"[hosts.web]\n{text}").hosts["web"]
     assert shown.model_fields_set == set(HostGroup.model_fields)
-    examples = {"addresses", "ec2", "user", "port", "key", "host_keys"}
+    examples = {"addresses", "ec2", "user", "port", "key", "host_keys", "balancer"}
     assert shown.model_dump(exclude=examples) == HostGroup(addresses=("a",)).model_dump(exclude=examples)

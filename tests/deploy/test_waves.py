@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from agent.definition.deployment import STRATEGIES as NAMES
 from agent.deploy.health import Tolerance
-from agent.deploy.waves import ALIASES, STRATEGIES, Pace, Standing, Target, rollout
+from agent.deploy.waves import ALIASES, STRATEGIES, Pace, Standing, Target, rollout, shares
 from agent.errors import DefinitionError
 from agent.model.amount import amount
 
@@ -104,3 +104,18 @@ def test_every_host_is_in_exactly_one_wave_and_no_wave_goes_below_the_minimum(st
     assert sorted(hosts) == sorted(target.name for target in targets)
     if strategy != "canary":
         assert all(len(wave.hosts) <= found.rule.at_once for wave in found.waves)
+
+
+@pytest.mark.parametrize(
+    ("canary", "batch", "steps"),
+    [
+        (None, None, (100,)),
+        ("10%", None, (10, 100)),
+        (None, "25%", (25, 50, 75, 100)),
+        ("10%", "45%", (10, 55, 100)),
+        ("100%", None, (100,)),
+    ],
+)
+def test_shares_of_the_traffic_between_two_fleets(canary, batch, steps):
+    pace = Pace(strategy="blue-green", canary=amount(canary or ""), batch=amount(batch or ""))
+    assert shares(pace) == steps

@@ -3,14 +3,15 @@
 import secrets
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
 from agent.actions.base import Attempt
 from agent.actions.deploy import DeployAction
-from agent.config import HostGroup
+from agent.config import Balancer, HostGroup
+from agent.executors.balancer import DummyBalancer, DummySwitch
 from agent.executors.fleet import Fleet as Groups
 from agent.executors.ssh import SshExecutor
 from agent.git.command import Git, clean_environment
@@ -19,7 +20,7 @@ from agent.model.ids import ActionName, ArtifactName, ExecutionId, Oid, Pipeline
 from agent.model.outcome import ArtifactRecord
 from agent.model.plan import ArtifactInput, Deploy, Plan, PlannedAction, PlannedStage
 from tests.support.attempts import Bench, Log, utc_now
-from tests.support.farm import Farm, route
+from tests.support.farm import Farm, Host, route
 
 ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
@@ -28,6 +29,25 @@ ENVIRONMENT = {
     "GIT_COMMITTER_NAME": "A",
     "GIT_COMMITTER_EMAIL": "a@example.com",
 }
+
+
+class Traffic:
+    """A Balance of dummies; with `names` there are two fleets, and the first one is live."""
+
+    def __init__(self, names: tuple[str, ...] = (), balancer=None) -> None:
+        self.names = names
+        self.balancer = balancer or DummyBalancer()
+        self.switch = DummySwitch({name: 100 if name == names[0] else 0 for name in names})
+
+    def hosts(self, group: HostGroup) -> DummyBalancer:
+        return self.balancer
+
+    def fleets(self, group: HostGroup) -> DummySwitch:
+        return self.switch
+
+
+def _group(hosts: Sequence[Host]) -> HostGroup:
+    return HostGroup(addresses={host.name: f"{host.address}:{host.port}" for host in hosts})
 
 
 class Fleet(Bench):
@@ -39,15 +59,24 @@ class Fleet(Bench):
         self.tree = root / "source"
         self._git("init", "-q", "-b", "main", str(self.tree), inside=False)
         self.git = Git(self.tree / ".git", clean_environment({"PATH": "/usr/bin:/bin"}))
+        self.traffic: Traffic | None = None
         self._groups: Groups | None = None
         self._count = 0
         self._run = secrets.token_hex(8)  # all farms share the machine's processes, which are found by the id of their attempt
 
     def executor(self, name):
         if self._groups is None:
-            group = HostGroup(addresses={host.name: f"{host.address}:{host.port}" for host in self.farm.hosts})
-            self._groups = Groups({"web": group}, self.root / "hosts", lambda places: (), self._build)
+            self._groups = Groups(self._sections(), self.root / "hosts", lambda places: (), self._build, self.traffic)
         return self._groups
+
+    def _sections(self) -> dict[str, HostGroup]:
+        """A group of all hosts, or two fleets of the same number of hosts."""
+        hosts, fleets = self.farm.hosts, self.traffic.names if self.traffic else ()
+        if not fleets:
+            return {"web": _group(hosts)}
+        half = len(hosts) // 2
+        both = HostGroup(fleets=fleets, balancer=Balancer(region="eu-west-1", listener="arn:x"))
+        return {"web": both, fleets[0]: _group(hosts[:half]), fleets[1]: _group(hosts[half:])}
 
     def commit(self, files: dict[str, str], *, modes: dict[str, int] | None = None) -> str:
         """A commit with exactly these files; its id."""

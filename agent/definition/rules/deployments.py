@@ -67,6 +67,12 @@ def _of_waves(deploy: Deployment) -> Iterator[_Clash]:
         yield _Clash("batch", f"`batch` says how many at once, and so does `strategy: {strategy}`", "write `strategy: rolling`")
     if deploy.canary and strategy != "canary" and (strategy != "blue-green" or deploy.slots):
         yield _Clash("canary", "`canary` is for the strategy of that name, and for two fleets", "write `strategy: canary`")
+    if strategy == "blue-green" and not deploy.slots:
+        for key in ("canary", "batch"):
+            amount = getattr(deploy, key)
+            if amount and not amount.percent:
+                message = f"between two fleets `{key}` is a share of the traffic"
+                yield _Clash(key, message, f"write {amount.number}%, or `slots` for two places on each host")
     if deploy.minimum_healthy and strategy.startswith("CodeDeployDefault."):
         yield _Clash("minimum_healthy", f"{strategy} has its own minimum", "write `strategy: rolling`")
 
@@ -89,6 +95,9 @@ def _of_health(deploy: Deployment, health: HealthCheck) -> Iterator[_Clash]:
         yield _Clash("url", message, "such as http://{address}:8080/health; another url can be asked `by: host`")
     elif health.by == "host" and "{address}" in health.url:
         yield _Clash("url", "`{address}` is what the agent asks; on the host it is 127.0.0.1", "write `by: agent`, or 127.0.0.1")
+    if health.by == "agent" and (deploy.slots or deploy.after):
+        what = "`slots` switch" if deploy.slots else "`after` runs"
+        yield _Clash("by", f"{what} on the host before the agent has asked", "let the host ask: remove `by`")
     if deploy.slots is None and any(word in health.url for word in ("{slot}", "{port}")):
         yield _Clash("url", "`{slot}` and `{port}` are those of `slots`, which are not given")
     if deploy.slots and health.port:
