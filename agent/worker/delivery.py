@@ -51,23 +51,29 @@ class Deliveries:
         self._busy: set[str] = set()
         self._lock = Lock()
 
-    def queue(self, execution: Execution, plan: Plan, told: Told) -> None:
-        """Queue what events are to the outside; in the transaction that journals them. A bug in here stops no execution."""
+    def prepare(self, execution: Execution, plan: Plan, told: Told) -> Callable[[], None] | None:
+        """What queues the notices of events, to be called in the transaction that journals them; a bug stops no execution.
+
+        The configuration is looked at here and not there: whoever holds its lock may be waiting for the database.
+        """
         try:
             letters = tuple(_letters(self._messengers.targets, execution, plan, told))
         except EnvironmentFault:
             raise
         except Exception as bug:
             self._log.bug("an event cannot be told by a bug of ours", bug, execution=execution.id)
-            return
+            return None
+        return partial(self._queue, execution.label, letters) if letters else None
+
+    def _queue(self, label: str, letters: tuple[tuple[str, Notice], ...]) -> None:
         for key, notice in letters:
-            self._outbox.add(key, execution.label, notice.event, notice.at.isoformat(), msgspec.json.encode(notice))
+            self._outbox.add(key, label, notice.event, notice.at.isoformat(), msgspec.json.encode(notice))
 
     def look(self) -> None:
         """See that everything that is due is being delivered; returns at once."""
         for letter in self._outbox.heads():
             with self._lock:
-                if letter.target in self._busy or datetime.fromisoformat(letter.next_at) > self._clock():
+                if letter.target in self._busy or not self._is_due(letter):
                     continue
                 self._busy.add(letter.target)
             self._pool.later_in(0, partial(self._serve, letter.target))
@@ -77,10 +83,15 @@ class Deliveries:
         times = [datetime.fromisoformat(letter.next_at) for letter in self._outbox.heads() if letter.target not in self._busy]
         return min(times, default=None)
 
+    def _is_due(self, letter: Letter) -> bool:
+        """A clock that was set back holds up nothing."""
+        rest = datetime.fromisoformat(letter.next_at) - self._clock()
+        return not letter.tries or rest <= timedelta(0) or rest > LONGEST
+
     def _serve(self, target: str) -> None:
         """Deliver what waits for a target, until nothing does or it fails."""
         try:
-            while (letter := self._outbox.head(target)) and datetime.fromisoformat(letter.next_at) <= self._clock():
+            while (letter := self._outbox.head(target)) and self._is_due(letter):
                 self._deliver(letter)
         finally:
             with self._lock:

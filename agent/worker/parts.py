@@ -84,7 +84,7 @@ class Parts:
         known = msgspec.json.decode(row.body, type=Execution)
         body = self.queue.plan(execution)
         plan = msgspec.json.decode(body, type=Plan) if body else Plan(pipeline=known.pipeline, stages=())
-        return Running(known, plan, self.journal, self.deliveries.queue)
+        return Running(known, plan, self.journal, self.deliveries.prepare)
 
     def first_events(self, running: Running) -> Iterator[Event]:
         """Fix policy and plan of a new execution, if it has none yet; one that cannot be planned fails at once, with the reason.

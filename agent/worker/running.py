@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from functools import partial
 from itertools import accumulate
 
 import msgspec
@@ -18,14 +17,14 @@ from agent.model.plan import Approval, Plan, PlannedAction, PlannedStage
 from agent.state.journal import Journal
 
 Told = tuple[tuple[Event, ExecutionState], ...]  # events, each with the state after it
-Tell = Callable[[Execution, Plan, Told], None]
+Tell = Callable[[Execution, Plan, Told], Callable[[], None] | None]
 
 
 class Running:
     """Keeps `state == fold(journal)` at all times. Made from the journal, so a restart finds what was."""
 
     def __init__(self, execution: Execution, plan: Plan, journal: Journal, tell: Tell | None = None) -> None:
-        """`tell` hears of events in the transaction that journals them."""
+        """`tell` hears of events before they are journalled; what it returns is called in the transaction that journals them."""
         self.execution = execution
         self.plan = plan
         self.state = fold(msgspec.json.decode(body, type=Event) for body in journal.read(execution.id))
@@ -50,7 +49,7 @@ class Running:
                 self.state.seq,
                 batch[-1].at.isoformat(),
                 bodies,
-                partial(self._tell, self.execution, self.plan, tuple(zip(batch, states, strict=True))) if self._tell else None,
+                self._tell(self.execution, self.plan, tuple(zip(batch, states, strict=True))) if self._tell else None,
             )
             self.state = states[-1]
             self._places = None

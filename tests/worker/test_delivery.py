@@ -64,8 +64,10 @@ class Bench:
         for event in story.events:
             state = evolve(state, event)
             told.append((event, state))
+        queue = self.deliveries.prepare(story.execution, story.plan, tuple(told))
         with self.database.transaction():
-            self.deliveries.queue(story.execution, story.plan, tuple(told))
+            if queue:
+                queue()
 
     def look(self):
         self.deliveries.look()
@@ -109,6 +111,17 @@ def test_a_failure_is_tried_again_later_and_later(bench):
     bench.look()
     assert bench.taken(ONE) == ["execution.started"]
     assert bench.rung >= 9
+
+
+def test_a_clock_that_is_set_back_holds_up_nothing(bench):
+    bench.now = NOON - timedelta(hours=5)
+    bench.queue(Story(RELEASE).begin())
+    bench.wires.dummies[ONE].failures = [NotDelivered("no answer")]
+    bench.look()
+    assert bench.taken(TWO) == ["execution.started"]
+    bench.now -= timedelta(hours=5)
+    bench.look()
+    assert bench.taken(ONE) == ["execution.started"]
 
 
 def test_it_is_not_tried_before_its_time(bench):
