@@ -158,3 +158,30 @@ def test_caches(server, tmp_path):
 def test_a_repository_without_the_agent(tmp_path):
     with pytest.raises(UsageError, match="has no agent"):
         CliRunner().invoke(gc.command, [str(tmp_path)], catch_exceptions=False)
+
+
+def test_artifacts_in_a_bucket_are_kept_by_the_same_rules(server, cloud, tmp_path):
+    from moto.s3.models import s3_backends
+
+    from agent.artifacts.s3 import S3Store
+    from agent.aws.session import Sessions
+    from agent.settings import Artifacts
+
+    client = cloud.client("s3")
+    client.create_bucket(Bucket="kept", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    (server.directory / "config.toml").write_text('[artifacts]\nstore = "s3"\nbucket = "kept"\n')
+    digests = {days: server.execution(f"e{days}", days) for days in (100, 5)}
+    store = S3Store(tmp_path / "near", Artifacts(store="s3", bucket="kept"), Sessions())
+    (tmp_path / "near").mkdir()
+    for days, digest in digests.items():
+        file = tmp_path / "archive"
+        file.write_bytes(f"e{days}".encode())
+        store.put(file, digest)
+        key = f"sha256/{digest[:2]}/{digest}"
+        s3_backends["123456789012"]["aws"].buckets["kept"].keys[key].last_modified = ago(days).replace(tzinfo=None)
+    client.create_multipart_upload(Bucket="kept", Key="sha256/aa/" + "a" * 64)
+    told = server.gc()
+    assert "removed 1 artifacts" in told
+    assert "an unfinished upload of sha256/aa/" in told
+    assert [one.digest for one in store.stored()] == [digests[5]]
+    assert server.digests == set(), "copies here that the bucket has, too"
