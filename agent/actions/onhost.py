@@ -20,7 +20,8 @@ from agent.deploy.commands import Standing
 from agent.deploy.script import UNWELL, WATCHED, HostPlan, health_script, script
 from agent.errors import AgentError, EnvironmentFault
 from agent.executors.balancer import Balancer
-from agent.executors.base import Job
+from agent.executors.base import Ending, Job
+from agent.executors.ssh import STARTED
 from agent.model.outcome import Reason
 from agent.model.value import Value
 
@@ -221,14 +222,15 @@ class OnHost:
 
     def _plan(self, deployment: str, release: str, spec: AppSpec | None, last: AppSpec | None, former: str) -> HostPlan:
         shared = self._shared
+        is_back = ROLLBACK in deployment
         return HostPlan(
             base=shared.base,
             release=release,
             deployment=deployment,
             options=shared.options,
             environment={**shared.environment, "DEPLOYMENT_ID": deployment},
-            label=shared.label,
-            commit=shared.commit,
+            label=f"{shared.label} rolled back" if is_back else shared.label,
+            commit="" if is_back else shared.commit,
             spec=spec,
             last=former,
             last_spec=last,
@@ -249,11 +251,17 @@ class OnHost:
         shared, deployment = self._shared, plan.deployment
         sink = shared.log.of(self.host.name, deployment.removeprefix(shared.id).removeprefix("-"))
         job = shared.job(self.host, deployment, script(plan))
-        ending = self.host.perform(job, sink, Event() if ROLLBACK in deployment else shared.stop)
-        sink.finish()
+        try:
+            ending = self.host.perform(job, sink, Event() if ROLLBACK in deployment else shared.stop)
+            sink.finish()
+            return self._came_out(ending, sink.last, deployment, former)
+        except EnvironmentFault as fault:  # a host that died may have been changed before
+            return self._failed(_told(fault), changed=(job.control / STARTED).exists(), former=former)
+
+    def _came_out(self, ending: Ending, last: str, deployment: str, former: str) -> HostResult:
         if ending.reason in {Reason.STOPPED, Reason.TIMEOUT}:
             return self._failed(ending.message, changed=True, former=former, stopped=True)
-        fallback = ending.message or sink.last or f"ended with exit code {ending.exit_code}"
+        fallback = ending.message or last or f"ended with exit code {ending.exit_code}"
         return self._result(self.probe(deployment), fallback, former=former)
 
     def _last_spec(self, standing: Standing) -> AppSpec | None:

@@ -80,3 +80,42 @@ def test_a_host_without_room_keeps_what_it_runs(fleet):
     assert "rolled back" not in failed.message
     assert (fleet.current() / "version").read_text() == "one"
     assert list(place.iterdir()) == []
+
+
+def test_a_host_that_dies_in_the_middle_does_not_hold_up_the_others(fleet):
+    for _ in range(3):
+        fleet.farm.host()
+    attempt = fleet.attempt(fleet.commit({"version": "one"}), "CodeDeployDefault.HalfAtATime", start=SLOW)
+    outcome = []
+    worker = threading.Thread(target=lambda: outcome.append(fleet.perform(attempt)))
+    worker.start()
+    until(lambda: "h1 | start | line 2" in fleet.text, "the script runs on the first host")
+    fleet.farm.hosts[0].stop()
+    worker.join(120)
+    assert outcome[0].status is Status.FAILED  # half of three is two, and one of them is gone: the second must not be risked
+    assert outcome[0].message.startswith("0/3 hosts, h1: ")
+    assert "h1: root@127." in outcome[0].message
+    assert not (fleet.app(1) / "current").exists()
+
+
+def test_a_dead_host_of_a_wave_is_one_that_failed_and_the_others_go_back(fleet):
+    for _ in range(3):
+        fleet.farm.host()
+    assert fleet.deploy(fleet.commit({"version": "one"})).succeeded
+    attempt = fleet.attempt(fleet.commit({"version": "two"}), "all-at-once", start=SLOW)
+    outcome = []
+    worker = threading.Thread(target=lambda: outcome.append(fleet.perform(attempt)))
+    worker.start()
+    until(lambda: "h2 | start | line 2" in fleet.text, "the script runs on the second host")
+    fleet.farm.hosts[1].stop()
+    worker.join(120)
+    assert outcome[0].message.startswith("2/3 hosts, h2: root@127.")
+    assert "; rolled back: h1, h3; not rolled back: h2: root@127." in outcome[0].message
+    assert [(fleet.current(n) / "version").read_text() for n in (0, 2)] == ["one", "one"]
+
+
+def test_a_plain_script_that_hangs_is_ended_and_told(fleet):
+    fleet.farm.host()
+    assert fleet.deploy(fleet.commit({"version": "one"})).succeeded
+    failed = fleet.deploy(fleet.commit({"version": "two"}), start="grep -q one version || sleep 999", script_timeout="1s")
+    assert failed.message == "0/1 hosts, h1: start did not end within 1 s; rolled back: h1"
