@@ -47,7 +47,7 @@ class Mirror:
         self._environment = clean_environment(environment)
         self._place = repository / "pipeline" / "mirrors" / f"{name}.git"
         self._ours = Git(repository, self._environment)
-        self._beside = Git(self._place, {**self._environment, **self._credentials()})
+        self._beside = Git(self._place, self._environment)
 
     @property
     def is_new(self) -> bool:
@@ -101,7 +101,7 @@ class Mirror:
             self._make()
         refs = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
         words = ("fetch", "--quiet", "--prune", "--no-auto-maintenance", self._remote.url, *refs)
-        code, _, err = self._beside.call(*words)
+        code, _, err = self._beside.call(*words, environment=self._credentials())
         if code:
             said = err.decode(errors="replace").strip()[-500:]
             raise EnvironmentFault(f"remote {self._name} cannot be fetched: {said}", hint=f"look at [remotes.{self._name}]")

@@ -1,5 +1,6 @@
 """A repository that follows another: by hand, by signed webhooks, and through a queue."""
 
+import base64
 import hashlib
 import hmac
 import json
@@ -116,6 +117,16 @@ def test_a_program_is_no_url(pair, capsys):
     pair.configure(url="ext::sh -c 'touch /tmp/git-pipeline-pwned'")
     assert pair.mirror() == 3
     assert "ext" in capsys.readouterr().err
+
+
+def test_the_token_goes_by_the_environment_to_its_remote_alone(pair, web, capsys):
+    web.answers.extend([(404, {})] * 3)
+    pair.configure(url=f"{web.url}/acme/site.git", token="HOOK")
+    assert pair.mirror() == 3
+    given = base64.b64decode(web.asked[0].headers["Authorization"].removeprefix("Basic ")).decode()
+    assert given == f"x-access-token:{SECRET.decode()}"
+    said = capsys.readouterr()
+    assert SECRET.decode() not in said.out + said.err
 
 
 def test_a_remote_that_is_not_there(pair, capsys):
