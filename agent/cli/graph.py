@@ -29,7 +29,7 @@ FORMATS: dict[str, Callable[[Picture], str]] = {"text": text, "mermaid": mermaid
 @click.command(short_help="draw a pipeline: text, Mermaid, DOT, SVG")
 @click.argument("name", default="")
 @click.argument("revision", metavar="[REV]", default="")
-@click.option("--format", "form", type=click.Choice(list(FORMATS)), default="text", show_default=True)
+@click.option("--format", "form", type=click.Choice(list(FORMATS)), default="text", show_default=True, help="what to draw it as")
 @click.option(
     "--run", "execution", metavar="EXECUTION", help="with the times of an execution (42, release#42), and its critical path"
 )
