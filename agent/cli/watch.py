@@ -11,6 +11,7 @@ import click
 from agent.cli import console, tree
 from agent.cli.graph import durations
 from agent.cli.live import Server
+from agent.cli.log import FETCHED, LIVE
 from agent.cli.source import Source, resolve
 from agent.cli.status import opened
 from agent.model.ids import attempt_id
@@ -18,7 +19,6 @@ from agent.model.outcome import Status
 from agent.results import note, summary
 from agent.results.record import Record
 
-LIVE, FETCHED = 0.3, 3.0  # seconds between two looks on the server, and in a clone
 LAST = 3  # lines of what an action printed last
 USUAL = 50  # executions among which the last success is looked for
 

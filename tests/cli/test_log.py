@@ -12,6 +12,7 @@ import pytest
 from agent.cli.main import run
 from agent.git.notes import Notes
 from agent.model.ids import attempt_id
+from agent.model.outcome import Status
 from agent.results.publish import Publisher
 from tests.support.published import Repositories, git
 from tests.support.served import serve
@@ -197,3 +198,21 @@ def test_the_server_reads_from_the_notes_what_it_has_removed(two: tuple[Story, S
     serve(place.bare, built(3, two[0].execution.commit))
     assert command("--repo", str(place.bare), "release#2", "package") == (0, "package of 2\n", "")
     assert command("--repo", str(place.bare), "2", "package") == (0, "package of 2\n", "")
+
+
+def test_only_what_failed_and_only_what_is_fresh(place: Place, command: Command) -> None:
+    commit = place.commit("one")
+    story = Story(plan(stage("build", action("unit"), action("lint"))), number=1, commit=commit).begin()
+    story.enter("build").start("build", "unit", "lint").after(3).fail("build", "unit").after(60).end("build", "lint")
+    story.leave("build", Status.FAILED).finish(Status.FAILED)
+    place.publish(story, {("build", "unit", 1): "it broke\n", ("build", "lint", 1): "all well\n"})
+    assert command("1", "--failed") == (0, "it broke\n", "")
+    assert command("1", "--since", "2026-11-23T12:00:30+00:00") == (0, "all well\n", "")
+    assert "nothing of release #1 has ended since then" in command("1", "--since", "10m")[2]
+    code, _, err = command("1", "--since", "soon")
+    assert (code, "'soon' is no time" in err) == (2, True)
+    code, out, _ = command("1", "-f")
+    assert (code, out.splitlines()) == (
+        0,
+        ["==> release #1  build/unit", "it broke", "==> release #1  build/lint", "all well"],
+    )
