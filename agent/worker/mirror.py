@@ -4,10 +4,12 @@ Ours stays as it is where a change is refused. Nothing is deleted here because i
 """
 
 import base64
+import fcntl
 import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,8 +61,12 @@ class Mirror:
 
         `starts` False: what is brought starts nothing. Raises EnvironmentFault if it cannot be fetched.
         """
+        with self._alone():
+            return self._follow(tuple(changes), actor, starts)
+
+    def _follow(self, changes: tuple[Change, ...], actor: str, starts: bool) -> tuple[Moved, ...]:
         self._fetch()
-        wanted = tuple(self._named(tuple(changes)) if changes else self._all())
+        wanted = tuple(self._named(changes) if changes else self._all())
         if not wanted:
             return ()
         refused = self._push(wanted, actor, starts)
@@ -106,11 +112,19 @@ class Mirror:
             said = err.decode(errors="replace").strip()[-500:]
             raise EnvironmentFault(f"remote {self._name} cannot be fetched: {said}", hint=f"look at [remotes.{self._name}]")
 
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Webhooks come several at a time: one after the other, or their fetches would meet at git's locks."""
+        place = self._place.with_suffix(".lock")
+        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with place.open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
     def _make(self) -> None:
         """A bare repository that borrows our objects; made whole or not at all."""
         fresh = self._place.with_suffix(".new")
         shutil.rmtree(fresh, ignore_errors=True)
-        fresh.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         Git(fresh, self._environment).run("init", "--quiet", "--bare")
         (fresh / "objects" / "info" / "alternates").write_text(f"{self._repository}/objects\n")
         fresh.replace(self._place)

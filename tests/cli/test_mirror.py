@@ -172,6 +172,28 @@ def test_a_repetition_is_refused_and_an_old_one_moves_nothing(pair):
     assert pair.labels == ["ci #1"]
 
 
+def test_several_at_the_same_time(pair):
+    pair.bring()
+    commits = {f"refs/heads/b{number}": pair.theirs.commit({"a": str(number)}) for number in range(4)}
+    pair.theirs.push(*(f"{commit}:{ref}" for ref, commit in commits.items()))
+    running = []
+    for number, (ref, commit) in enumerate(commits.items()):
+        body = json.dumps({"ref": ref, "after": commit}).encode()
+        digest = "sha256=" + hmac.new(SECRET, body, hashlib.sha256).hexdigest()
+        headers = (f"X-Hub-Signature-256: {digest}", "X-GitHub-Event: push", f"X-GitHub-Delivery: d-{number}")
+        words = [word for header in headers for word in ("-H", header)]
+        command = [sys.executable, "-m", "agent", "receive-webhook", "up", *words, "--repo", str(pair.bare)]
+        running.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT))
+        running[-1].stdin.write(body)
+        running[-1].stdin.close()
+    for process in running:
+        said = process.stdout.read().decode()
+        process.stdout.close()
+        assert process.wait() == 0, said
+    assert [pair.ref(ref) for ref in commits] == list(commits.values())
+    assert len(pair.labels) == 4
+
+
 def test_a_forgery_does_nothing(pair):
     pair.bring()
     commit = pair.theirs.commit_and_push({"a": "1"})
