@@ -9,6 +9,7 @@ from agent.actions.base import Context
 from agent.actions.onhost import Shared
 from agent.actions.rolling import Rolling
 from agent.deploy.waves import Pace, shares
+from agent.errors import EnvironmentFault
 from agent.executors.balancer import Switch
 from agent.model.outcome import Outcome, Reason, Status
 
@@ -50,10 +51,13 @@ class Shifting:
         """After all hosts of the idle fleet have the release. A stop leads the traffic back, as an unwell fleet does."""
         now = self._switch.shares().get(self._fleets.idle, 0)
         for share in (one for one in shares(self._pace) if one > now or one == 100):
-            self._shift(share)
+            try:
+                self._shift(share)
+            except EnvironmentFault as fault:
+                return self._back(fault.message, share)
             rolling.watch(self._pace.bake)
-            if self._shared.stop.is_set() or rolling.sick:
-                return self._back(rolling, share)
+            if rolling.sick or self._shared.stop.is_set():
+                return self._back(rolling.sick, share)
         idle, live = self._fleets.idle, self._fleets.live
         return msgspec.structs.replace(done, message=f"{idle}: {done.message}; it is live now, {live} keeps the former release")
 
@@ -62,14 +66,20 @@ class Shifting:
         self._context.log.notice(f"{share} % of the traffic to {idle}")
         self._switch.shift({idle: share, live: 100 - share})
 
-    def _back(self, rolling: Rolling, share: int) -> Outcome:
-        self._shift(0)
-        back = f"the traffic is back on {self._fleets.live}"
-        if not rolling.sick:
-            message = f"stopped with {share} % of the traffic on {self._fleets.idle}; {back}"
-            return Outcome(status=Status.ABANDONED, reason=Reason.STOPPED, message=message)
-        message = f"{self._fleets.idle} at {share} % of the traffic: {rolling.sick}; {back}"
-        return Outcome(status=Status.FAILED, reason=Reason.EXIT, message=message)
+    def _back(self, wrong: str, share: int) -> Outcome:
+        """Without something wrong it was a stop, or the time was over."""
+        try:
+            self._shift(0)
+            back = f"the traffic is back on {self._fleets.live}"
+        except EnvironmentFault as fault:
+            back = f"the traffic could not be led back to {self._fleets.live}: {fault.message}"
+        late = self._shared.now() >= self._shared.deadline
+        why = wrong or ("took longer than its timeout allows" if late else "stopped")
+        message = f"{self._fleets.idle} at {share} % of the traffic: {why}; {back}"
+        if wrong:
+            return Outcome(status=Status.FAILED, reason=Reason.EXIT, message=message)
+        status, reason = (Status.FAILED, Reason.TIMEOUT) if late else (Status.ABANDONED, Reason.STOPPED)
+        return Outcome(status=status, reason=reason, message=message)
 
 
 def untouched(outcome: Outcome, fleets: Fleets) -> Outcome:

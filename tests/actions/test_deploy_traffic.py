@@ -8,10 +8,11 @@ import pytest
 
 from agent.actions.webcheck import ask
 from agent.errors import EnvironmentFault
-from agent.executors.balancer import DummyBalancer
+from agent.executors.balancer import DummyBalancer, DummySwitch
 from agent.model.host import Host
 from agent.model.outcome import Status
 from tests.support.deploying import Traffic, fleet_in
+from tests.support.engine import until
 
 HEAD = "version: 0.0\nos: linux\nhooks:\n"
 EVENTS = (
@@ -149,6 +150,34 @@ class TestFleets:
         assert failed.message.startswith("green at 10 % of the traffic: h3: health check failed")
         assert failed.message.endswith("; the traffic is back on blue")
         assert fleet.traffic.switch.told == [{"green": 10, "blue": 90}, {"green": 0, "blue": 100}]
+
+    def test_a_balancer_that_fails_half_way_leads_the_traffic_back(self, fleet):
+        class Failing(DummySwitch):
+            def shift(self, shares):
+                if 100 in shares.values() and shares["green"]:
+                    raise EnvironmentFault("elbv2 modify_listener: Rate exceeded")
+                super().shift(shares)
+
+        fleet.traffic.switch = Failing({"blue": 100, "green": 0})
+        failed = fleet.deploy(fleet.commit({"version": "x"}), "blue-green", canary="10%")
+        assert failed.status is Status.FAILED
+        assert failed.message == (
+            "green at 100 % of the traffic: elbv2 modify_listener: Rate exceeded; the traffic is back on blue"
+        )
+        assert fleet.traffic.switch.shares() == {"blue": 100, "green": 0}
+
+    def test_a_stop_leads_the_traffic_back(self, fleet):
+        attempt = fleet.attempt(fleet.commit({"version": "x"}), "blue-green", canary="10%", bake="60s")
+        outcome = []
+        worker = threading.Thread(target=lambda: outcome.append(fleet.perform(attempt)))
+        worker.start()
+        until(lambda: fleet.traffic.switch.told, "a part of the traffic is shifted")
+        fleet.stop.set()
+        worker.join(60)
+        assert (outcome[0].status, outcome[0].message) == (
+            Status.ABANDONED,
+            "green at 10 % of the traffic: stopped; the traffic is back on blue",
+        )
 
     def test_another_strategy_or_slots_are_not_for_fleets(self, fleet):
         commit = fleet.commit({"version": "x"})
