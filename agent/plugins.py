@@ -12,12 +12,22 @@ from agent.errors import RefusedError
 
 BUILTIN: dict[str, dict[str, str]] = {
     "actions": {  # by the kind of their work, else by the name after `uses:`
+        "cloudformation": "agent.actions.aws.cloudformation:CloudFormationAction",
+        "codebuild": "agent.actions.aws.codebuild:CodeBuildAction",
+        "codedeploy": "agent.actions.aws.codedeploy:CodeDeployAction",
         "deploy": "agent.actions.deploy:DeployAction",
+        "ecs": "agent.actions.aws.ecs:EcsAction",
         "hosts": "agent.actions.hosts:HostsAction",
+        "lambda": "agent.actions.aws.lambda_:LambdaAction",
+        "lambda-invoke": "agent.actions.aws.invoke:InvokeAction",
         "run": "agent.actions.run:RunAction",
         "s3": "agent.actions.aws.s3:S3Action",
+        "step-functions": "agent.actions.aws.stepfunctions:StepFunctionsAction",
     },
-    "rules": {},  # of conditions; `variable`, `window` and `command` are not plugged in
+    "rules": {  # of conditions; `variable`, `window` and `command` are not plugged in
+        "alarm": "agent.actions.aws.alarm:AlarmRule",
+        "lambda": "agent.actions.aws.invoke:InvokeAction",
+    },
     "executors": {
         "docker": "agent.executors.docker:DockerExecutor",
         "local": "agent.executors.local:LocalExecutor",

@@ -1,7 +1,7 @@
 """Work that goes on elsewhere: started once, followed to its end, ended when it must, found again after a crash."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Event, Lock
 from typing import ClassVar, Generic, TypeVar
@@ -165,11 +165,11 @@ def ended(work: Work, act: Callable[[], Outcome]) -> Outcome:
         return Outcome(status=Status.ABANDONED, reason=interrupted.reason, message="was stopped", link=link)
 
 
-def succeeded(message: str, link: str = "", **outputs: str) -> Outcome:
+def succeeded(message: str, link: str = "", outputs: Mapping[str, str] | None = None) -> Outcome:
     """It did what it should."""
-    return Outcome(status=Status.SUCCEEDED, message=message, link=link, outputs=outputs)
+    return Outcome(status=Status.SUCCEEDED, message=message, link=link, outputs=dict(outputs or {}))
 
 
-def failed(message: str, link: str = "", reason: Reason = Reason.EXIT, **outputs: str) -> Outcome:
+def failed(message: str, link: str = "", outputs: Mapping[str, str] | None = None, reason: Reason = Reason.EXIT) -> Outcome:
     """It ran, and did not do what it should."""
-    return Outcome(status=Status.FAILED, reason=reason, message=message, link=link, outputs=outputs)
+    return Outcome(status=Status.FAILED, reason=reason, message=message, link=link, outputs=dict(outputs or {}))

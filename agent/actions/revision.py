@@ -9,6 +9,7 @@ from pathlib import Path
 from agent.actions.remote import Work
 from agent.artifacts import pack, tree
 from agent.artifacts.base import ArtifactError
+from agent.aws.session import Service
 from agent.errors import EnvironmentFault
 
 _TIME = (1980, 1, 1, 0, 0, 0)  # the same files make the same bytes
@@ -43,6 +44,29 @@ def zipped(directory: Path, into: Path) -> Path:
     except OSError as error:
         raise EnvironmentFault(f"the revision cannot be packed: {error}", hint="is the disk full?") from error
     return archive
+
+
+def text_of(work: Work, path: str, limit: int) -> str:
+    """The text of one of the files, of `limit` bytes at most. Raises ArtifactError."""
+    folder, _, name = path.rpartition("/")
+    try:
+        with os.fdopen(tree.open_regular(directory_of(work, folder) / name), "rb") as file:
+            content = file.read(limit + 1)
+        text = content.decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ArtifactError(f"{path} cannot be read: {error}") from error
+    if len(content) > limit:
+        raise ArtifactError(f"{path} has more than {limit:,} bytes")
+    return text
+
+
+def uploaded(work: Work, path: str, s3: Service, bucket: str) -> str:
+    """Bring the archive of the directory `path` to a bucket; its key, which is this attempt's for ever."""
+    key = f"git-pipeline/{work.token}.zip"
+    archive = zipped(directory_of(work, path), work.context.control(work.attempt))
+    with archive.open("rb") as file:
+        s3.upload(file, bucket, key)
+    return key
 
 
 def _inputs(work: Work) -> Path:

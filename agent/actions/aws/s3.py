@@ -79,7 +79,7 @@ class S3Action(AwsAction[S3Options]):
                 raise ArtifactError(f"{wrong[0]['Key']} cannot be deleted: {wrong[0].get('Message')}")
         said = f"{len(kept)} files" + (f", {len(gone)} deleted" if options.delete else "")
         url = f"s3://{options.bucket}/{options.prefix}"
-        return succeeded(f"{said} in {url}", link, url=url, files=str(len(kept)), deleted=str(len(gone)))
+        return succeeded(f"{said} in {url}", link, {"url": url, "files": str(len(kept)), "deleted": str(len(gone))})
 
 
 def _archive(work: Work, options: S3Options, s3: Service, link: str) -> Outcome:
@@ -88,7 +88,7 @@ def _archive(work: Work, options: S3Options, s3: Service, link: str) -> Outcome:
         s3.upload(file, options.bucket, options.key, **_headers(options, options.key))
     version = s3("head_object", Bucket=options.bucket, Key=options.key).get("VersionId", "")
     url = f"s3://{options.bucket}/{options.key}"
-    return succeeded(f"the archive is {url}", link, url=url, files="1", version=version)
+    return succeeded(f"the archive is {url}", link, {"url": url, "files": "1", "version": version})
 
 
 def _files(work: Work, options: S3Options, s3: Service) -> set[str]:

@@ -1,0 +1,84 @@
+"""`cloudformation` against moto's server: which stacks there are, and what they hold."""
+
+import json
+
+import pytest
+
+from agent.actions.aws.cloudformation import CloudFormationAction
+from agent.errors import DefinitionError
+from agent.model.outcome import Status
+from tests.support.attempts import Bench, using
+from tests.support.cloudstates import Stacks
+
+
+def template(*queues):
+    resources = {name: {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": name.lower()}} for name in queues}
+    outputs = {"Url": {"Value": {"Ref": queues[0]}}, "Stage": {"Value": {"Ref": "Stage"}}}
+    return json.dumps({"Parameters": {"Stage": {"Type": "String", "Default": "x"}}, "Resources": resources, "Outputs": outputs})
+
+
+@pytest.fixture
+def bench(tmp_path, cloud):
+    return Bench(tmp_path, {"infra/one.json": template("One"), "infra/two.json": template("One", "Two"), "bad.json": "{"})
+
+
+def perform(bench, options, number=1):
+    return CloudFormationAction().perform(using("cloudformation", {"stack": "app", **options}, number=number), bench)
+
+
+def stack(cloud):
+    return cloud.client("cloudformation").describe_stacks(StackName="app")["Stacks"][0]
+
+
+def queues(cloud):
+    return sorted(url.rpartition("/")[2] for url in cloud.client("sqs").list_queues().get("QueueUrls", ()))
+
+
+def test_a_new_stack_then_a_change(bench, cloud, monkeypatch):
+    Stacks(monkeypatch)
+    outcome = perform(bench, {"template": "infra/one.json", "parameters": {"Stage": "test"}, "tags": {"team": "web"}})
+    assert outcome.status is Status.SUCCEEDED
+    assert outcome.outputs["Url"].endswith("/one")
+    assert outcome.outputs["Stage"] == "test"
+    assert stack(cloud)["Tags"] == [{"Key": "team", "Value": "web"}]
+    assert perform(bench, {"template": "infra/two.json"}, 2).succeeded
+    assert queues(cloud) == ["one", "two"]
+    assert b"Add Two (AWS::SQS::Queue)\n" in bench.log.data
+
+
+def test_a_plan_changes_nothing_until_it_is_executed(bench, cloud):
+    perform(bench, {"template": "infra/one.json"})
+    plan = perform(bench, {"template": "infra/two.json", "mode": "plan"}, 2)
+    assert plan.outputs["changes"] >= "1"
+    assert plan.outputs["replacements"] == "0"
+    assert queues(cloud) == ["one"]
+    assert perform(bench, {"mode": "execute", "change_set": plan.outputs["change_set"]}, 3).succeeded
+    assert queues(cloud) == ["one", "two"]
+
+
+def test_delete(bench, cloud):
+    perform(bench, {"template": "infra/one.json"})
+    assert perform(bench, {"mode": "delete"}, 2).succeeded
+    assert queues(cloud) == []
+
+
+def test_again_after_a_crash_finds_its_change_set(bench, cloud):
+    given = using("cloudformation", {"stack": "app", "template": "infra/one.json"})
+    first = CloudFormationAction().perform(given, bench)
+    assert first.succeeded
+    assert CloudFormationAction().perform(given, bench).outputs == first.outputs
+
+
+def test_a_broken_stack_says_why(bench, cloud, monkeypatch):
+    perform(bench, {"template": "infra/one.json"})
+    Stacks(monkeypatch, fails="no such queue")
+    outcome = perform(bench, {"template": "infra/two.json"}, 2)
+    assert outcome.status is Status.FAILED
+    assert "UPDATE_ROLLBACK_COMPLETE" in outcome.message
+    assert "no such queue" in outcome.message
+
+
+def test_options_that_do_not_fit(bench):
+    for options in ({}, {"mode": "execute"}, {"mode": "delete", "template": "x"}):
+        with pytest.raises(DefinitionError, match="belongs to the mode"):
+            perform(bench, options)

@@ -1,0 +1,122 @@
+"""`lambda` against moto's server: which versions there are, and where the alias leads."""
+
+import io
+import zipfile
+
+import pytest
+
+from agent.actions.aws.lambda_ import LambdaAction
+from agent.aws.session import AwsFault
+from agent.model.outcome import Reason, Status
+from tests.support.attempts import Bench, using
+
+OPTIONS = {"function": "resize"}
+
+
+def packed(text):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("main.py", text)
+    return file.getvalue()
+
+
+@pytest.fixture
+def bench(tmp_path, cloud):
+    trust = '{"Statement": []}'
+    role = cloud.client("iam").create_role(RoleName="fn", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    fn = cloud.client("lambda")
+    code = {"ZipFile": packed("old")}
+    fn.create_function(FunctionName="resize", Runtime="python3.12", Role=role, Handler="main.run", Code=code, Publish=True)
+    fn.create_alias(FunctionName="resize", Name="live", FunctionVersion="1")
+    metric = {"MetricName": "Errors", "Namespace": "app", "Period": 60, "EvaluationPeriods": 1, "Threshold": 1.0}
+    cloud.client("cloudwatch").put_metric_alarm(
+        AlarmName="errors", ComparisonOperator="GreaterThanThreshold", Statistic="Sum", **metric
+    )
+    return Bench(tmp_path, {"main.py": "new"})
+
+
+def perform(bench, options=None, **more):
+    return LambdaAction().perform(using("lambda", {**OPTIONS, **(options or {})}, **more), bench)
+
+
+def alias(cloud):
+    found = cloud.client("lambda").get_alias(FunctionName="resize", Name="live")
+    return found["FunctionVersion"], found.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})
+
+
+def ring(cloud, state):
+    cloud.client("cloudwatch").set_alarm_state(AlarmName="errors", StateValue=state, StateReason="7 errors")
+
+
+def test_code_version_alias(bench, cloud):
+    outcome = perform(bench, {"alias": "live"})
+    assert outcome.status is Status.SUCCEEDED
+    assert outcome.outputs["version"] == "2"
+    assert outcome.outputs["previous"] == "1"
+    assert outcome.outputs["arn"].endswith("resize:2")
+    assert alias(cloud) == ("2", {})
+    assert "functions/resize" in outcome.link
+
+
+def test_a_new_alias(bench, cloud):
+    assert perform(bench, {"alias": "next"}).outputs["previous"] == ""
+    assert cloud.client("lambda").get_alias(FunctionName="resize", Name="next")["FunctionVersion"] == "2"
+
+
+def test_by_way_of_a_bucket(bench, cloud):
+    cloud.client("s3").create_bucket(Bucket="code", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    assert perform(bench, {"bucket": "code"}).succeeded
+    assert cloud.client("s3").list_objects_v2(Bucket="code")["KeyCount"] == 1
+
+
+def test_a_canary_that_does_well(bench, cloud):
+    outcome = perform(bench, {"alias": "live", "canary": "10", "bake": "1s", "alarms": "errors"})
+    assert outcome.succeeded
+    assert alias(cloud) == ("2", {})
+    assert b"10 % of live goes to version 2\n" in bench.log.data
+
+
+def test_an_alarm_leads_back(bench, cloud):
+    ring(cloud, "ALARM")
+    outcome = perform(bench, {"alias": "live", "canary": "10", "bake": "50s", "alarms": ["errors"]})
+    assert (outcome.status, outcome.reason) == (Status.FAILED, Reason.EXIT)
+    assert "alarm errors is ALARM (7 errors)" in outcome.message
+    assert alias(cloud) == ("1", {})
+
+
+def test_the_canary_gets_its_share_while_it_is_watched_and_the_deadline_leads_back(bench, cloud, monkeypatch):
+    seen = []
+
+    class Watching:
+        def is_set(self):
+            return False
+
+        def wait(self, seconds):
+            seen.append(alias(cloud))
+            bench_stop.wait(seconds)
+
+    bench_stop, bench.stop = bench.stop, Watching()
+    outcome = perform(bench, {"alias": "live", "canary": "25", "bake": "40s"}, seconds=2)
+    assert outcome.reason is Reason.TIMEOUT
+    assert ("1", {"2": 0.25}) in seen
+    assert alias(cloud) == ("1", {})
+
+
+def test_an_alarm_that_does_not_exist_leads_back(bench, cloud):
+    with pytest.raises(AwsFault, match="no alarm none"):
+        perform(bench, {"alias": "live", "alarms": "none"})
+    assert alias(cloud) == ("1", {})
+
+
+def test_again_after_a_crash_makes_no_second_version(bench, cloud):
+    given = using("lambda", {**OPTIONS, "alias": "live"})
+    first = LambdaAction().perform(given, bench)
+    again = LambdaAction().perform(given, bench)
+    assert first.outputs == again.outputs
+    versions = cloud.client("lambda").list_versions_by_function(FunctionName="resize")["Versions"]
+    assert [version["Version"] for version in versions] == ["$LATEST", "1", "2"]
+
+
+def test_no_function(bench):
+    with pytest.raises(AwsFault, match="not found"):
+        perform(bench, {"function": "none"})
