@@ -3,7 +3,7 @@
 import runpy
 import sys
 
-ALL = ("push", "tags", "first_line", "peers", "workspace", "notes", "ssh")
+ALL = ("push", "tags", "first_line", "peers", "workspace", "notes", "ssh", "cli")
 LONG = ("deploy", "downtime")  # only by name
 
 

@@ -15,7 +15,6 @@ import msgspec
 from agent.cli.live import Server
 from agent.cli.remote import client, discover
 from agent.cli.source import resolve
-from agent.definition.load import load
 from agent.definition.suggest import did_you_mean
 from agent.errors import EnvironmentFault, RefusedError, UsageError
 from agent.git import history
@@ -190,6 +189,8 @@ class Desk:
         return {pipeline: tuple(names) for pipeline, names in found.items()}
 
     def _known(self) -> Iterator[tuple[PipelineName, StageName]]:
+        from agent.definition.load import load  # YAML and pydantic, which most verbs can do without
+
         head = history.resolve(self.git, "HEAD")
         for pipeline in load(CommitTree(self.git, head)).pipelines if head else ():
             yield from ((PipelineName(pipeline.name), StageName(stage.name)) for stage in pipeline.stages)

@@ -2,17 +2,19 @@
 
 import os
 import subprocess
+from typing import TYPE_CHECKING
 
 import click
 
-from agent.cli.graph import commit_of
 from agent.cli.remote import discover
+from agent.cli.worktree import commit_of
 from agent.definition.diagnostics import render
-from agent.definition.load import Loaded, load
 from agent.definition.source import Tree
-from agent.deploy import appspec
 from agent.errors import UsageError
 from agent.git.tree import CommitTree, DirectoryTree
+
+if TYPE_CHECKING:
+    from agent.definition.load import Loaded
 
 
 @click.command(short_help="judge the pipeline files as the server would")
@@ -28,6 +30,9 @@ from agent.git.tree import CommitTree, DirectoryTree
 def command(revision: str, form: str) -> int:
     """Judge the pipeline files of the working tree, or of the commit REV; exit code 1 if anything is wrong with them."""
     tree = _tree(revision)
+    from agent.definition.load import load  # YAML and pydantic
+    from agent.deploy import appspec
+
     loaded = appspec.complete(load(tree), tree)
     report = render(loaded.diagnostics, loaded.sources, form)
     if form != "text":
@@ -51,12 +56,12 @@ def _tree(revision: str) -> Tree:
     return DirectoryTree(os.fsdecode(found.stdout.rstrip(b"\n")))
 
 
-def _count(loaded: Loaded) -> str:
+def _count(loaded: "Loaded") -> str:
     files = {diagnostic.span.path for diagnostic in loaded.diagnostics}
     return f"{_some(len(loaded.diagnostics), 'mistake')} in {_some(len(files), 'file')}"
 
 
-def _all_well(loaded: Loaded, where: str) -> str:
+def _all_well(loaded: "Loaded", where: str) -> str:
     names = ", ".join(pipeline.name for pipeline in loaded.pipelines)
     return f"{_some(len(loaded.pipelines), 'pipeline')} without a mistake: {names}" if names else f"{where} has no pipelines"
 

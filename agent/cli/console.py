@@ -1,6 +1,5 @@
 """The terminal: when to colour, how tables stand, how a long text is paged."""
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -79,6 +78,8 @@ def table(rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) ->
 
 def width(environ: Mapping[str, str], stream: TextIO) -> int | None:
     """Columns to keep to; None if nobody looks at a screen."""
+    import shutil  # it loads every way to compress
+
     return shutil.get_terminal_size().columns if stream.isatty() or environ.get("COLUMNS") else None
 
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import click
 
 from agent.cli import console
-from agent.cli.graph import commit_of
 from agent.cli.remote import discover, remote_of
+from agent.cli.worktree import commit_of
 from agent.definition.load import load
 from agent.errors import AgentError, DefinitionError, UsageError
 from agent.git.command import Git

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import click
 
-from agent.cli.graph import work_tree
 from agent.cli.remote import discover
-from agent.definition.load import load
+from agent.cli.worktree import work_tree
 from agent.errors import RefusedError, UsageError
 from agent.git.tree import DirectoryTree
 from agent.importers.draft import Draft
@@ -36,6 +35,8 @@ def command(files: tuple[Path, ...], kind: str | None, prints: bool, force: bool
         raise UsageError("there is no working tree here", hint="--print shows it without writing")
     for draft in drafts:
         _write(Path(root), draft, force)
+    from agent.definition.load import load
+
     found = load(DirectoryTree(root))
     if found.diagnostics:
         click.echo(found.report)

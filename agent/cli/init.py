@@ -8,9 +8,8 @@ from typing import NamedTuple
 
 import click
 
-from agent.cli.graph import work_tree
 from agent.cli.remote import discover
-from agent.definition.load import load
+from agent.cli.worktree import work_tree
 from agent.errors import RefusedError, UsageError
 from agent.git.tree import DirectoryTree
 
@@ -52,6 +51,8 @@ def command(prints: bool, force: bool) -> None:
         raise RefusedError(f"{NAME} is there already", hint="--force writes over it, --print shows what would be written")
     path.parent.mkdir(exist_ok=True)
     path.write_text(text)
+    from agent.definition.load import load
+
     found = load(DirectoryTree(root))
     told = ", ".join(f"{step.name} ({step.image})" for step in steps)
     click.echo(f"wrote {NAME}: {told}")

@@ -4,12 +4,9 @@ Exit codes: 0 done; 1 the answer is no (a failed check, a refusal); 2 wrong usag
 130 interrupted; 70 a bug of ours (EX_SOFTWARE of sysexits.h).
 """
 
-import difflib
 import importlib
 import os
 import sys
-import tempfile
-import traceback
 
 import click
 
@@ -101,6 +98,8 @@ class Verbs(click.Group):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         """An unknown verb is told with the ones that are near."""
         if args and args[0] not in VERBS and not args[0].startswith("-"):
+            import difflib
+
             near = difflib.get_close_matches(args[0], [*VERBS, *_MEANT], 3, 0.6)
             meant = list(dict.fromkeys(_MEANT.get(one, one) for one in ([args[0]] if args[0] in _MEANT else near)))
             hint = f"git pipeline {' or git pipeline '.join(meant)}" if meant else "git pipeline -h lists the verbs"
@@ -149,6 +148,9 @@ def run(arguments: list[str]) -> int:
 
 
 def _bug(error: Exception) -> int:
+    import tempfile
+    import traceback
+
     with tempfile.NamedTemporaryFile("w", prefix="git-pipeline-", suffix=".log", delete=False) as report:
         traceback.print_exception(error, file=report)
     click.echo(f"git pipeline: this is a bug ({type(error).__name__}); the details are in {report.name}", err=True)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import click
 
-from agent.cli.graph import durations, pipelines
+from agent.cli.graph import pipelines
 from agent.cli.remote import client, discover
 from agent.cli.source import Source, resolve
 from agent.cli.status import opened
+from agent.cli.tree import durations
 from agent.errors import AgentError, EnvironmentFault
 from agent.git.command import Git
 from agent.graph.picture import picture

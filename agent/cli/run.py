@@ -13,10 +13,10 @@ import click
 
 from agent.cli import console
 from agent.cli.graph import choose as choose_pipeline
-from agent.cli.graph import commit_of, work_tree
 from agent.cli.remote import discover
 from agent.cli.source import choose
 from agent.cli.start import assignments
+from agent.cli.worktree import commit_of, work_tree
 from agent.definition.load import load
 from agent.errors import DefinitionError, UsageError
 from agent.execution.state import ExecutionState

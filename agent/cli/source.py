@@ -1,6 +1,5 @@
 """Where the client reads executions from: the notes of a clone, or on the server the live state; and how people name them."""
 
-import difflib
 import re
 from collections.abc import Sequence
 from typing import Protocol
@@ -84,8 +83,10 @@ def _by_name(source: Source, words: str) -> Record:
 
 
 def _near(words: str, records: Sequence[Record]) -> str:
+    from difflib import get_close_matches
+
     names = dict.fromkeys([record.handle for record in records] + [record.pipeline for record in records])
-    near = difflib.get_close_matches(words.replace(" ", ""), list(names), 3)
+    near = get_close_matches(words.replace(" ", ""), list(names), 3)
     return f"did you mean {' or '.join(near)}?" if near else "git pipeline status shows those there are"
 
 
@@ -103,7 +104,9 @@ def choose(record: Record, words: str) -> tuple[Chosen, ...]:
     names = dict.fromkeys(
         name for stage, action in everything for name in (f"{stage.name}/{action.name}", action.name, stage.name)
     )
-    near = difflib.get_close_matches(words, list(names), 3)
+    from difflib import get_close_matches
+
+    near = get_close_matches(words, list(names), 3)
     places = ", ".join(f"{stage.name}/{action.name}" for stage, action in everything[:20])
     raise UsageError(
         f"{record.label} has no action {words}",

@@ -5,11 +5,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from agent.cli import console
-from agent.cli.live import Server
 from agent.cli.porcelain import plain
 from agent.cli.remote import Clone, client, discover, fetch
 from agent.cli.source import Source
@@ -17,6 +17,9 @@ from agent.errors import UsageError
 from agent.model.outcome import Status
 from agent.results import record, summary
 from agent.results.record import ActionRecord, Record, StageRecord
+
+if TYPE_CHECKING:
+    from agent.cli.live import Server
 
 LATELY = timedelta(days=1)  # for so long a notice that was given up is spoken of
 LOOKED_AT = 500  # executions among which the last of each branch is looked for
@@ -48,13 +51,22 @@ def command(
         click.echo("no executions yet", err=True)
         return
     paint = console.Paint(console.colours(os.environ, sys.stdout))
-    if isinstance(source, Server) and (untold := source.undelivered(now - LATELY)):
+    server = _server(source)
+    if server and (untold := server.undelivered(now - LATELY)):
         click.echo(f"not delivered to {', '.join(untold)}: git pipeline doctor says why", err=True)
     subjects = source.subjects(list(dict.fromkeys(one.commit for one in records)))
     for line in lines(records, subjects, now, console.width(os.environ, sys.stdout), paint):
         click.echo(line, color=paint.on)
-    for gate in source.closed() if isinstance(source, Server) else ():
+    for gate in server.closed() if server else ():
         click.echo(paint(gate, "33"), color=paint.on)
+
+
+def _server(source: Source) -> "Server | None":
+    if isinstance(source, Clone):
+        return None
+    from agent.cli.live import Server
+
+    return source if isinstance(source, Server) else None
 
 
 def _last(records: Sequence[Record]) -> tuple[Record, ...]:
@@ -66,6 +78,8 @@ def opened(repo: str | None, now: datetime, *, quick: bool, logs: bool) -> Sourc
     """Where to read from: --repo, the server's repository if we stand in one, or the clone, whose notes are fetched first."""
     git = discover(os.environ) if repo is None else client(_bare(repo), os.environ)
     if repo is not None or (Path(git.git_dir) / "pipeline" / "state.db").is_file():
+        from agent.cli.live import Server  # with SQLite and the journal
+
         return Server(git, now)
     clone = Clone(git)
     if not quick and (trouble := fetch(git, logs=logs)):

@@ -67,3 +67,13 @@ def _bar(stage: StageRecord, row: note.Row, usual: Usual | None, now: datetime) 
     share = min(1.0, (now - action.started_at) / before)
     full = int(share * BAR)
     return f"{'█' * full}{'░' * (BAR - full)} {int(share * 100)}% of {summary.duration(before)}"
+
+
+def durations(run: Record) -> dict[tuple[str, str], timedelta]:
+    """How long the last attempt of each action that ended took, by stage and action."""
+    return {
+        (stage.name, action.name): action.ended_at - action.started_at
+        for stage in run.stages
+        for action in stage.actions
+        if action.started_at and action.ended_at
+    }

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 import click
 
 from agent.cli import console, tree
-from agent.cli.graph import durations
 from agent.cli.live import Server
 from agent.cli.log import FETCHED, LIVE
 from agent.cli.source import Source, resolve
@@ -51,7 +50,7 @@ def command(execution: str, repo: str | None, interval: float | None) -> int:
 
 def _usual(source: Source, one: Record) -> tree.Usual:
     former = (other for other in source.recent(USUAL) if other.pipeline == one.pipeline and other.status is Status.SUCCEEDED)
-    return durations(next((other for other in former if other.id != one.id), one))
+    return tree.durations(next((other for other in former if other.id != one.id), one))
 
 
 def _plainly(look: Look, pause: float) -> Record:

@@ -5,8 +5,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from agent.cli.graph import durations
 from agent.cli.main import run
+from agent.cli.tree import durations
 from agent.results.record import ActionRecord, Record, StageRecord
 from tests.support.published import Repositories, git
 from tests.support.repo import Repo
