@@ -15,7 +15,7 @@ from agent.git.command import Git
 from agent.model.execution import Execution
 from agent.model.outcome import Status
 from agent.model.plan import Plan
-from agent.results import lognote, record, summary
+from agent.results import lognote, recording, summary
 from agent.results.record import Record
 from agent.state.database import open_existing
 from agent.state.journal import Journal
@@ -100,4 +100,4 @@ class Server:
         plan = msgspec.json.decode(kept, type=Plan) if kept else Plan(pipeline=execution.pipeline, stages=())
         bodies = self._journal.read(row.id)
         state = fold(map(_EVENT.decode, bodies)) if bodies else ExecutionState(status=Status(row.status))
-        return record.make(execution, plan, state, self._now)
+        return recording.make(execution, plan, state, self._now)

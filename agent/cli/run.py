@@ -30,7 +30,7 @@ from agent.model.outcome import Status
 from agent.model.plan import Plan, Run
 from agent.plan import build, parameters
 from agent.plan.part import Part, part
-from agent.results import record
+from agent.results import recording
 from agent.state.queue import Row
 from agent.worker.follow import Followed, Output, follow
 from agent.worker.rehearsal import Rehearsal, Stage
@@ -163,7 +163,7 @@ def _chosen(plan: Plan, words: str) -> frozenset[tuple[str, str]]:
         id=ExecutionId("0" * 26), pipeline=plan.pipeline, number=0, commit=Oid(""), ref=RefName(""),
         trigger=TriggerType.MANUAL, created_at=datetime.now(UTC),
     )  # fmt: skip
-    told = record.make(nothing, plan, ExecutionState(), datetime.now(UTC))
+    told = recording.make(nothing, plan, ExecutionState(), datetime.now(UTC))
     return frozenset((stage.name, action.name) for stage, action in choose(told, words))
 
 

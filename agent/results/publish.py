@@ -15,7 +15,7 @@ from agent.model.ids import NOTES, PROVENANCE, SIGNERS, ExecutionId, attempt_id
 from agent.model.outcome import Outcome
 from agent.model.plan import Plan
 from agent.model.value import Value
-from agent.results import audit, lognote, note, provenance, record
+from agent.results import audit, lognote, note, provenance, record, recording
 from agent.results.audit import Standing
 from agent.results.chain import Chain
 from agent.trust import evidence
@@ -93,11 +93,11 @@ class Publisher:
             for one in _ended(execution, plan, state, logs)
             if attempt_id(execution.id, one.stage, one.action, one.attempt) not in known and one.log.is_file()
         ]
-        made = record.make(execution, plan, state, now, timings=self._timings(execution, former))
+        made = recording.make(execution, plan, state, now, timings=self._timings(execution, former))
         read = [self._read(made, plan, one) for one in fresh]
         told = known | {one.id: log for one, log in read}
         named = self._audited(execution, former, state, now)
-        made = record.make(execution, plan, state, now, logs=told, timings=made.timings, audit=named)
+        made = recording.make(execution, plan, state, now, logs=told, timings=made.timings, audit=named)
         self._write(made, record.line_of(before, execution.id), [one for one, _ in read], now)
 
     def _write(self, made: record.Record, former: bytes, logs: list[lognote.Section], now: datetime) -> None:

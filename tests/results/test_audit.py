@@ -3,7 +3,7 @@
 from agent.model.outcome import Status
 from agent.results import audit
 from agent.results.audit import Standing
-from agent.results.record import make
+from agent.results.recording import make
 from tests.support.stories import Story, action, plan, stage
 
 FIRST, SECOND = (Standing(name * 32, b"signers", b"signers") for name in ("aa", "bb"))

@@ -6,7 +6,7 @@ import pytest
 
 from agent.execution.fold import evolve
 from agent.execution.state import ExecutionState
-from agent.results import note, record
+from agent.results import note, record, recording
 from tests.support.tales import CASES
 
 GOLDEN = Path(__file__).parents[1] / "cases" / "notes"
@@ -45,7 +45,7 @@ def test_every_moment_of_a_tale_can_be_told(case: str) -> None:
         state = ExecutionState()
         for event in story.events:
             state = evolve(state, event)
-            made = record.make(story.execution, story.plan, state, event.at)
+            made = recording.make(story.execution, story.plan, state, event.at)
             assert note.render([made]).startswith(f"{story.execution.label}  ")
 
 

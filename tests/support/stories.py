@@ -11,7 +11,8 @@ from agent.model.execution import Execution, TriggerType
 from agent.model.ids import attempt_id, execution_id
 from agent.model.outcome import Outcome, Reason, Status
 from agent.model.plan import Plan, PlannedAction, PlannedStage, Run
-from agent.results.record import LogRecord, Record, make
+from agent.results.record import LogRecord, Record
+from agent.results.recording import make
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 COMMIT = "3f9c2ab07d51e86b4c0f9a1d2e3b4c5d6e7f8091"
