@@ -93,9 +93,9 @@ def decode(path: str, data: bytes) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        column = error.start - data.rfind(b"\n", 0, error.start)
-        message = f"byte 0x{data[error.start]:02x} is not UTF-8"
+        *before, last = error.object[: error.start].decode().split("\n")  # of what stands behind a byte order mark
+        line, column = len(before) + 1, len(last) + 1
+        message = f"byte 0x{error.object[error.start]:02x} is not UTF-8"
         raise BrokenFileError(Diagnostic("GP005", Span(path, line, column), message, "save the file as UTF-8")) from None
 
 

@@ -68,3 +68,11 @@ def test_decoding():
 def test_characters_that_yaml_does_not_know(text):
     with pytest.raises(BrokenFileError):
         read("f.yaml", text)
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_a_byte_that_is_no_text_is_told_by_its_character(mark):
+    with pytest.raises(BrokenFileError) as caught:
+        decode("x.yaml", mark + "a: b\nü: ".encode() + b"\xff\n")
+    assert caught.value.diagnostic.span == Span("x.yaml", 2, 4)
+    assert "0xff" in caught.value.diagnostic.message
