@@ -131,8 +131,8 @@ class Desk:
     def require_worker(self) -> None:
         """Raises ConfigError if nobody works and the configuration would let nothing new start."""
         if not wake.is_heard(str(self.home)):
+            from agent.worker.configured import load_config  # pydantic
             from agent.worker.places import Directories
-            from agent.worker.wiring import load_config  # everything a worker is made of
 
             load_config(Directories(self.repository))
 

@@ -5,24 +5,23 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from agent.actions.target import SshHost
 from agent.cli import console
 from agent.cli.asking import home
 from agent.cli.status import opened
 from agent.deploy import commands
 from agent.errors import EnvironmentFault, UsageError
-from agent.executors.fleet import THREADS, Fleet
 from agent.model.host import Host
 from agent.model.outcome import Status
 from agent.results import summary
 from agent.results.record import ActionRecord, AttemptRecord, Record
-from agent.worker.inventory import fleet_of
 from agent.worker.places import Directories
-from agent.worker.wiring import load_config
+
+if TYPE_CHECKING:
+    from agent.executors.fleet import Fleet
 
 _LOOK_BACK = 200  # executions that are read to find deployments
 _SHORT = 14  # characters of a release that people are shown
@@ -103,6 +102,10 @@ def _expected(found: Sequence[Deployment], group: str, path: str) -> str:
 
 
 def _ask(repo: str | None, places: dict[tuple[str, str], str]) -> int:
+    from agent.executors.fleet import THREADS
+    from agent.worker.configured import load_config
+    from agent.worker.inventory import fleet_of  # paramiko
+
     directories = Directories(home(repo).parent)
     config = load_config(directories)
     fleet = fleet_of(directories, config, os.environ, "probe")
@@ -121,8 +124,10 @@ def _ask(repo: str | None, places: dict[tuple[str, str], str]) -> int:
     return 1 if drifted else 0
 
 
-def _state(fleet: Fleet, group: str, host: Host, path: str, expected: str) -> tuple[str, bool]:
+def _state(fleet: "Fleet", group: str, host: Host, path: str, expected: str) -> tuple[str, bool]:
     """What a host says of itself, and whether it is what it should be."""
+    from agent.actions.target import SshHost
+
     try:
         said = SshHost(host, fleet.on(group, host)).call(commands.probe(path, "none"))
     except EnvironmentFault as fault:

@@ -11,7 +11,6 @@ import click
 from agent.cli import console
 from agent.cli.remote import discover, remote_of
 from agent.cli.worktree import commit_of
-from agent.definition.load import load
 from agent.errors import AgentError, DefinitionError, UsageError
 from agent.git.command import Git
 from agent.git.history import Commit, changed_paths, commit_facts
@@ -44,6 +43,8 @@ def command(revision: str, branch: str | None, tag: str | None, against: str | N
     if tag and (branch or against):
         raise UsageError("a tag is neither of a branch nor compared with anything", hint="leave out --branch and --against")
     compared = _tag(commit, tag) if tag else _branch(git, commit, branch or _current(git), against)
+    from agent.definition.load import load  # YAML and pydantic
+
     loaded = load(CommitTree(git, commit.id))
     if loaded.diagnostics:
         raise DefinitionError(f"the push would be refused:\n{loaded.report}")

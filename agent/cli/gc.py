@@ -25,10 +25,10 @@ from agent.state.database import open_database
 from agent.state.journal import Journal
 from agent.state.policies import Policies
 from agent.state.queue import ACTIVE, Queue, Row
+from agent.worker.configured import SYSTEM_CONFIG
 from agent.workspaces.mounts import mounted
 from agent.workspaces.trees import remove_tree
 
-SYSTEM_CONFIG = Path("/etc/git-pipeline/config.toml")
 PAGE = 500
 
 

@@ -4,16 +4,17 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import click
 
 from agent.cli.asking import home
 from agent.errors import EnvironmentFault, UsageError
-from agent.executors.fleet import THREADS, Fleet
 from agent.model.host import Host
-from agent.worker.inventory import fleet_of
 from agent.worker.places import Directories
-from agent.worker.wiring import load_config
+
+if TYPE_CHECKING:
+    from agent.executors.fleet import Fleet
 
 
 @click.command(name="hosts")
@@ -25,6 +26,9 @@ def command(group: str | None, repo: str | None, only_list: bool) -> int:
 
     Exit code 1 if a host cannot be reached.
     """
+    from agent.worker.configured import load_config
+    from agent.worker.inventory import fleet_of  # paramiko
+
     directories = Directories(home(repo).parent)
     config = load_config(directories)
     if group is None:
@@ -47,7 +51,9 @@ def _groups(names: list[str]) -> int:
     return 0
 
 
-def _probe(fleet: Fleet, group: str, hosts: tuple[Host, ...]) -> int:
+def _probe(fleet: "Fleet", group: str, hosts: tuple[Host, ...]) -> int:
+    from agent.executors.fleet import THREADS
+
     faults = 0
     width = max(len(str(host)) for host in hosts)
     with ThreadPoolExecutor(min(THREADS, len(hosts))) as pool:
@@ -61,7 +67,7 @@ def _probe(fleet: Fleet, group: str, hosts: tuple[Host, ...]) -> int:
     return 1 if faults else 0
 
 
-def _asking(fleet: Fleet, group: str) -> Callable[[Host], str | EnvironmentFault]:
+def _asking(fleet: "Fleet", group: str) -> Callable[[Host], str | EnvironmentFault]:
     def ask(host: Host) -> str | EnvironmentFault:
         try:
             remote = fleet.on(group, host).remote

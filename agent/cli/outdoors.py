@@ -9,16 +9,18 @@ from functools import partial
 from agent.cli import asking
 from agent.config import Config
 from agent.state.database import open_database
+from agent.worker.configured import load_config
 from agent.worker.outside import Outside
 from agent.worker.places import Directories
 from agent.worker.sources import secrets_of
 from agent.worker.spawn import wake_or_start
-from agent.worker.wiring import clock, load_config, new_id
 
 
 @contextmanager
 def opened(repo: str | None) -> Iterator[tuple[Outside, Config]]:
     """The ears of a repository, and its configuration as it is now. Raises AgentError."""
+    from agent.worker.wiring import clock, new_id  # everything that a worker is made of
+
     place = asking.home(repo)
     asking.refuse_unless_owner(place)
     repository = place.parent

@@ -8,9 +8,9 @@ import click
 from agent.config import Account, Config, HostGroup, Secret
 from agent.errors import RefusedError
 from agent.model.ids import RefName
+from agent.worker.configured import load_config
 from agent.worker.permit import Permit
 from agent.worker.places import Directories
-from agent.worker.wiring import load_config
 
 
 @click.group(name="policy")

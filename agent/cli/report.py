@@ -15,8 +15,6 @@ from agent.cli.status import opened
 from agent.cli.tree import durations
 from agent.errors import AgentError, EnvironmentFault
 from agent.git.command import Git
-from agent.graph.picture import picture
-from agent.graph.svg import svg
 from agent.model.ids import attempt_id
 from agent.results import summary
 from agent.results.record import Record
@@ -67,6 +65,9 @@ def _graph(git: Git, one: Record) -> str:
         found = next((each for each in pipelines(git, one.commit) if each.name == one.pipeline), None)
     except AgentError:
         return ""
+    from agent.graph.picture import picture  # networkx
+    from agent.graph.svg import svg
+
     statuses = {(str(stage.name), action.name): summary.action_word(action) for stage in one.stages for action in stage.actions}
     return svg(picture(found, durations(one), statuses)) if found else ""
 

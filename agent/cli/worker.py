@@ -8,9 +8,6 @@ import click
 
 from agent.errors import AgentError
 from agent.worker import registry
-from agent.worker.__main__ import main as work
-from agent.worker.timer import tick
-from agent.worker.wiring import clock, new_id
 
 
 @click.command(name="worker")
@@ -21,7 +18,12 @@ def command(repository: Path | None, everywhere: bool) -> int:
     if everywhere == (repository is not None):
         raise click.UsageError("give a repository, or --all")
     if repository:
+        from agent.worker.__main__ import main as work  # everything that a worker is made of
+
         return work([str(repository)])
+    from agent.worker.timer import tick
+    from agent.worker.wiring import clock, new_id
+
     code = 0
     for known in registry.repositories(registry.location(os.environ, os.getuid())):
         try:

@@ -20,10 +20,10 @@ from agent.state.outbox import Outbox
 from agent.state.pushes import Pushes
 from agent.state.queue import Queue
 from agent.worker import engine, install, wake
+from agent.worker.configured import SYSTEM_CONFIG
 from agent.worker.routes import Routes
 
 OLDEST_GIT = (2, 34)  # the first that verifies tags signed with SSH keys
-SYSTEM_CONFIG = Path("/etc/git-pipeline/config.toml")
 SKEW = timedelta(seconds=5)
 STALE = timedelta(minutes=1)
 REMEMBERED = timedelta(days=7)  # for so long a notice that was given up is spoken of

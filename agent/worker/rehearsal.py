@@ -50,10 +50,11 @@ class Rehearsal:
             directory.mkdir(mode=0o700, exist_ok=True)
 
     @contextmanager
-    def alone(self, *, keeps_failed: bool) -> Iterator["Stage"]:
+    def alone(self, config: str, *, keeps_failed: bool) -> Iterator["Stage"]:
         """Where one execution can be run; raises RefusedError if another rehearsal goes on.
 
-        `keeps_failed`: what failed attempts leave stays until `Stage.discard`.
+        `config`: what the operator's configuration would say here. `keeps_failed`: what failed attempts leave stays until
+        `Stage.discard`.
         """
         file = os.open(self.directories.root / "worker.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -63,6 +64,7 @@ class Rehearsal:
             raise RefusedError(
                 "a pipeline of this clone runs here already", hint="wait for its end, or stop it with Ctrl-C"
             ) from error
+        self._configure(config)
         database = open_database(str(self.directories.root / "state.db"))
         try:
             yield Stage(self, database, self._environment, keeps_failed=keeps_failed)
@@ -70,8 +72,7 @@ class Rehearsal:
             database.close()
             os.close(file)
 
-    def configure(self, text: str) -> None:
-        """What the operator's configuration would say here."""
+    def _configure(self, text: str) -> None:
         path = self.directories.root / "config.toml"
         path.touch(mode=0o600)
         path.write_text(text)

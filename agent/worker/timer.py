@@ -19,13 +19,13 @@ from agent.state.pushes import Pushes
 from agent.state.queue import Queue
 from agent.state.requests import Requests
 from agent.state.schedules import Schedules
+from agent.worker.configured import load_config
 from agent.worker.judge import Judged, entries
 from agent.worker.outside import Outside
 from agent.worker.places import Directories
 from agent.worker.sources import secrets_of
 from agent.worker.spawn import wake_or_start
 from agent.worker.wake import is_heard
-from agent.worker.wiring import load_config
 
 NewId = Callable[[], ExecutionId]
 TICKED = "ticked"  # the mark of the last look

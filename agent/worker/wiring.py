@@ -11,7 +11,7 @@ from pathlib import Path
 from agent.artifacts.cache import CacheStore
 from agent.artifacts.opening import Opening, open_store
 from agent.aws.session import Sessions
-from agent.config import Config, parse
+from agent.config import Config
 from agent.errors import ConfigError, EnvironmentFault
 from agent.executors.base import Executor
 from agent.git.checkout import Checkouts
@@ -31,7 +31,8 @@ from agent.state.pushes import CONFIRMED, Pushes
 from agent.state.queue import Queue
 from agent.state.requests import Requests
 from agent.state.transitions import Transitions
-from agent.worker import auditing, keys, signing, terms
+from agent.worker import auditing, keys, signing
+from agent.worker.configured import layers_of
 from agent.worker.delivery import Deliveries
 from agent.worker.executors import Executors, Maker
 from agent.worker.feed import Feed
@@ -57,7 +58,6 @@ from agent.worker.traffic import Traffic
 from agent.worker.vault import Vault, root_of
 from agent.workspaces.choose import choose
 
-SYSTEM_CONFIG = Path("/etc/git-pipeline/config.toml")
 PLACES = Path("/run/git-pipeline/places")
 _PASSED_ON = ("HOME", "LANG", "PATH", "TMPDIR", "TZ", "USER", "LOGNAME")  # to local actions
 
@@ -65,16 +65,6 @@ _PASSED_ON = ("HOME", "LANG", "PATH", "TMPDIR", "TZ", "USER", "LOGNAME")  # to l
 def clock() -> datetime:
     """The agent's time."""
     return datetime.now(UTC)
-
-
-def load_config(directories: Directories) -> Config:
-    """The operator's configuration as it is now. Raises ConfigError."""
-    return parse(terms.read(layers_of(directories)))
-
-
-def layers_of(directories: Directories) -> tuple[Path, ...]:
-    """The files of the configuration, from the weakest to the strongest."""
-    return SYSTEM_CONFIG, directories.root / "config.toml"
 
 
 def identity(database: Database) -> str:
