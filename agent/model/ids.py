@@ -1,6 +1,7 @@
 """Names and identities. Plain strings with a type each; the hooks import this, so nothing heavy."""
 
 import re
+from functools import lru_cache
 from typing import NewType
 
 Oid = NewType("Oid", str)  # 40 or 64 lower-case hex digits
@@ -35,7 +36,11 @@ def execution_id(milliseconds: int, entropy: bytes) -> ExecutionId:
 
 def attempt_id(execution: ExecutionId, stage: str, action: str, attempt: int) -> str:
     """The name of one attempt wherever it leaves a trace: containers, directories, log files. Safe in each of them."""
+    return f"{execution}-{_place(stage, action)}-{attempt}"
+
+
+@lru_cache(maxsize=4096)
+def _place(stage: str, action: str) -> str:
     from hashlib import sha256  # loads OpenSSL: no push should wait for it
 
-    digest = sha256(f"{stage}\0{action}".encode()).hexdigest()[:12]
-    return f"{execution}-{digest}-{attempt}"
+    return sha256(f"{stage}\0{action}".encode()).hexdigest()[:12]

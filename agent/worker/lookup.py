@@ -1,6 +1,6 @@
 """What `${{ }}` and `inputs` of an attempt can see: values and artifacts of what ran before it, also of a rollback's target."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 
 import msgspec
 
@@ -12,7 +12,7 @@ from agent.git.history import commit_facts
 from agent.model.execution import Execution
 from agent.model.ids import ExecutionId, PipelineName
 from agent.model.outcome import ArtifactRecord, Outcome
-from agent.model.plan import Plan
+from agent.model.plan import Plan, PlannedAction
 from agent.plan.variables import CommitFacts, Scope, scope
 from agent.state.journal import Journal
 from agent.state.queue import Queue
@@ -32,14 +32,14 @@ class Lookup:
         """All values that an attempt may look up, but for its matrix."""
         outputs: dict[str, dict[str, str]] = {}
         for plan, state in self._sources(running):
-            outputs |= _outputs(plan, state)
+            outputs |= {action.namespace: outcome.outputs for action, outcome in _ended(plan, state) if action.namespace}
         return scope(running.execution, self._commit(running.execution), running.plan.variables, outputs, attempt=attempt)
 
     def inputs(self, running: Running) -> dict[str, ArtifactRecord]:
         """Artifacts by name."""
         found: dict[str, ArtifactRecord] = {}
         for plan, state in self._sources(running):
-            found |= {record.name: record for outcome in _outcomes(plan, state).values() for record in outcome.artifacts}
+            found |= {record.name: record for _, outcome in _ended(plan, state) for record in outcome.artifacts}
         return found
 
     def _sources(self, running: Running) -> tuple[tuple[Plan, ExecutionState], ...]:
@@ -66,26 +66,14 @@ class Lookup:
         return self._facts[execution.id]
 
 
-def _outcomes(plan: Plan, state: ExecutionState) -> dict[tuple[str, str], Outcome]:
-    """The outcome of each action that has ended, by stage and action, in the order of the plan."""
-    ended: Mapping[tuple[str, str], Outcome] = {
-        (stage, name): action.outcome
-        for stage, at in state.stages.items()
-        for name, action in at.actions.items()
-        if action.outcome
-    }
-    planned = [(stage.name, action.name) for stage in plan.stages for action in stage.actions]
-    return {key: ended[key] for key in planned if key in ended}
-
-
-def _outputs(plan: Plan, state: ExecutionState) -> dict[str, dict[str, str]]:
-    ended = _outcomes(plan, state)
-    return {
-        action.namespace: ended[stage.name, action.name].outputs
-        for stage in plan.stages
-        for action in stage.actions
-        if action.namespace and (stage.name, action.name) in ended
-    }
+def _ended(plan: Plan, state: ExecutionState) -> Iterator[tuple[PlannedAction, Outcome]]:
+    """The actions that have ended with their outcomes, in the order of the plan."""
+    for stage in plan.stages:
+        if at := state.stages.get(stage.name):
+            for action in stage.actions:
+                found = at.actions.get(action.name)
+                if found and found.outcome:
+                    yield action, found.outcome
 
 
 def _below(ref: str, prefix: str) -> str:

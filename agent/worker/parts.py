@@ -94,7 +94,7 @@ class Parts:
         now = self.clock()
         try:
             policy = self.policy()
-            running.plan = running.plan if running.plan.stages else self.planner.plan(running.execution)
+            running.fix(running.plan if running.plan.stages else self.planner.plan(running.execution))
             self.queue.set_plan(running.execution.id, msgspec.json.encode(running.plan), policy)
         except (EnvironmentFault, ConfigError):
             raise

@@ -213,6 +213,7 @@ class Performer:
         self._tools.vault.take_away(attempt)
 
     def _attempt(self, running: Running, stage: str, action: str, number: int, resumed: bool) -> Attempt:
+        planned = running.action(stage, action)
         reached = running.state.stages.get(StageName(stage))
         state = reached.actions.get(ActionName(action)) if reached else None
         return Attempt(
@@ -220,10 +221,10 @@ class Performer:
             execution=running.execution,
             plan=running.plan,
             stage=running.stage(stage),
-            action=running.action(stage, action),
+            action=planned,
             number=number,
             deadline=state.deadline if state and state.attempt == number else self._tools.clock() + AHEAD,
-            inputs=self._tools.lookup.inputs(running),
+            inputs=self._tools.lookup.inputs(running) if planned.inputs else {},
             resumed=resumed,
         )
 

@@ -26,7 +26,7 @@ class Running:
     def __init__(self, execution: Execution, plan: Plan, journal: Journal, tell: Tell | None = None) -> None:
         """`tell` hears of events before they are journalled; what it returns is called in the transaction that journals them."""
         self.execution = execution
-        self.plan = plan
+        self.fix(plan)
         self.state = fold(msgspec.json.decode(body, type=Event) for body in journal.read(execution.id))
         self.left_at = -1  # the state of which followers know that there is nothing more to see
         self.told: Status | None = None  # the status that the table of executions has
@@ -34,6 +34,12 @@ class Running:
         self._journal = journal
         self._tell = tell
         self._places: tuple[Place, ...] | None = None
+
+    def fix(self, plan: Plan) -> None:
+        """What it is to do."""
+        self.plan = plan
+        self._stages = {str(stage.name): stage for stage in plan.stages}
+        self._actions = {(str(stage.name), str(action.name)): action for stage in plan.stages for action in stage.actions}
 
     def record(self, events: Iterable[Event]) -> None:
         """Journal the events in one transaction, then take them into the state.
@@ -59,10 +65,10 @@ class Running:
         return self.state.status.is_final
 
     def stage(self, name: str) -> PlannedStage:
-        return next(stage for stage in self.plan.stages if stage.name == name)
+        return self._stages[name]
 
     def action(self, stage: str, name: str) -> PlannedAction:
-        return next(action for action in self.stage(stage).actions if action.name == name)
+        return self._actions[stage, name]
 
     def places(self, now: datetime) -> tuple[Place, ...]:
         """Where it stands between the executions of the repository."""

@@ -39,6 +39,7 @@ class Book:
         self._lock = Lock()
         self._read: tuple[Mapping[str, bytes], Terms] | None = None
         self._made: dict[str, Terms] = {}
+        self._fixed: dict[str, Terms] = {}  # by execution, of those that have started
 
     def now(self) -> Terms:
         """What the files say now, stored for good. Raises ConfigError, and EnvironmentFault of the database."""
@@ -60,13 +61,19 @@ class Book:
 
         So it is for one whose configuration this version of the agent cannot read any more.
         """
-        return self._stored(*self._policies.of(execution)) or self.in_force()
+        if execution not in self._fixed:
+            stored = self._stored(*self._policies.of(execution))
+            if stored is None:
+                return self.in_force()
+            self._fixed[execution] = stored
+        return self._fixed[execution]
 
     def renew(self, execution: str) -> None:
         """One that was over goes on, by a retry: what is in force now holds for it, as for a new one."""
         terms = self.in_force()
         self._kept(terms.config)
         self._policies.set(execution, terms.digest)
+        self._fixed.pop(execution, None)
 
     def _kept(self, config: Config) -> Terms:
         terms = self._terms(config)
