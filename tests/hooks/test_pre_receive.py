@@ -1,7 +1,10 @@
 """The verdict, with real pushes."""
 
+import re
+
 import pytest
 
+from tests.support.definitions import cases
 from tests.support.installed import BAD, GOOD
 from tests.support.repo import Refused
 
@@ -19,6 +22,19 @@ def test_a_broken_pipeline_is_refused_with_every_mistake(repo):
     assert "^" in said
     assert repo.git("for-each-ref", at=repo.bare) == ""
     assert repo.executions == ()
+
+
+def test_a_push_with_a_dozen_mistakes_in_three_files_shows_every_place(repo):
+    case = next(case for case in cases("broken") if case.name == "mixed-twelve-mistakes-in-three-files")
+    report = case.with_name(f"{case.name}.out").read_text()
+    places = re.findall(r"^\.pipeline/\w+\.yaml:\d+:\d+: GP\d+ ", report, re.MULTILINE)
+    repo.commit({f".pipeline/{path.name}": path.read_text() for path in case.iterdir()})
+    with pytest.raises(Refused) as caught:
+        repo.push()
+    said = [line.removeprefix("remote: ").rstrip() for line in str(caught.value).splitlines()]
+    assert [line for line in report.splitlines() if line.rstrip() not in said] == []
+    assert len(places) >= 12
+    assert len({place.partition(":")[0] for place in places}) == 3
 
 
 def test_a_refused_push_leaves_nothing_open(repo):
