@@ -3,7 +3,7 @@
 import runpy
 import sys
 
-ALL = ("push", "tags", "first_line", "peers", "workspace", "notes", "ssh", "cli")
+ALL = ("push", "tags", "first_line", "peers", "workspace", "notes", "ssh", "cli", "engine")
 LONG = ("deploy", "downtime")  # only by name
 
 
