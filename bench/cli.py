@@ -35,7 +35,7 @@ def _many(rounds: int) -> list[Row]:
     with tempfile.TemporaryDirectory() as directory:
         made = Repositories(Path(directory))
         made.commit("one")
-        write_many(made.bare, [_note(number) for number in range(1, EXECUTIONS + 1)])
+        write_many(made.bare, [_note(number) for number in range(1, EXECUTIONS + 1)], fan_out=True)
         git(made.clone, "fetch", "-q", "origin", "refs/notes/*:refs/notes/*")
         ref = "refs/notes/pipeline-record"
         peer = "git log -10 of the notes"

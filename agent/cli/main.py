@@ -132,7 +132,7 @@ def run(arguments: list[str]) -> int:
     except click.exceptions.Abort:
         return 130
     except click.ClickException as error:
-        error.show()
+        click.echo(f"git pipeline: {_in_our_words(error)}", err=True)
         return error.exit_code
     except AgentError as error:
         click.echo(f"git pipeline: {error}", err=True)
@@ -145,6 +145,17 @@ def run(arguments: list[str]) -> int:
     except Exception as error:
         return _bug(error)
     return code if isinstance(code, int) else 0
+
+
+def _in_our_words(error: click.ClickException) -> str:
+    """What click found wrong with the command line, as every other mistake is told, with the usage as the hint."""
+    said = error.format_message().rstrip(".")
+    said = said[:1].lower() + said[1:]
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is None:
+        return said
+    pieces = " ".join([context.command_path, *context.command.collect_usage_pieces(context)])
+    return f"{said}\nhint: {pieces}; {context.command_path} -h explains it"
 
 
 def _bug(error: Exception) -> int:

@@ -46,6 +46,23 @@ def test_a_mistake_tells_the_command_that_would_have_worked(said: str, meant: st
     assert f"did you mean git pipeline {meant}" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["stop"], "missing argument 'EXECUTION'"),
+        (["stop", "1", "--abandn"], "no such option"),
+        (["log", "1", "--attempt", "x"], "invalid value for '--attempt': 'x' is not"),
+        (["stop", "1", "2"], "got unexpected extra argument (2)"),
+    ],
+)
+def test_wrong_usage_is_told_with_the_right_one(words: list[str], told: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(words) == 2
+    first, hint = capfd.readouterr().err.splitlines()
+    assert first.startswith(f"git pipeline: {told}")
+    assert hint.startswith(f"hint: git pipeline {words[0]} [OPTIONS] ")
+    assert hint.endswith(f"; git pipeline {words[0]} -h explains it")
+
+
 def test_an_error_is_two_lines_without_a_traceback(tmp_path: Path) -> None:
     done = called("status", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")

@@ -220,3 +220,17 @@ def test_a_shell_in_the_container(repo, busybox):
     repo.write({".pipeline/ci.yaml": script("echo left > /tmp/behind; exit 1", f"image: {busybox!r}")})
     shown = in_terminal("echo $((40+2)) $(cat /tmp/behind) $(cat file)\nexit\n", "--shell-on-failure")
     assert "42 left committed" in shown
+
+
+def test_what_a_killed_run_left_is_ended_and_not_gone_on_with(repo, call, tmp_path):
+    repo.write({".pipeline/ci.yaml": script(f"echo $$ > {tmp_path}/pid; exec sleep 1000")})
+    process = started(stdout=subprocess.DEVNULL)
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    repo.write({".pipeline/ci.yaml": script("echo anew")})
+    code, out, _ = call("run")
+    assert (code, "ci #1" in out, "build/make | anew" in out) == (0, False, True)
+    assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()

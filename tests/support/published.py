@@ -58,11 +58,12 @@ class Repositories:
             self.note(RECORD, one.commit, record.merge(former.stdout or None, one))
 
 
-def write_many(bare: Path, notes: Iterable[Mapping[str, bytes]]) -> None:
-    """Many commits on the record ref in one go, by git fast-import: each changes the notes of some commits, without fan-out."""
+def write_many(bare: Path, notes: Iterable[Mapping[str, bytes]], *, fan_out: bool = False) -> None:
+    """Many commits on the record ref in one go, by git fast-import: each changes the notes of some commits."""
     stream = []
     for index, changes in enumerate(notes):
         stream.append(b"commit %s\ncommitter A <a@example.com> %d +0000\ndata 0\n" % (RECORD.encode(), 1_700_000_000 + index))
         for commit, text in changes.items():
-            stream.append(b"M 100644 inline %s\ndata %d\n%s\n" % (commit.encode(), len(text), text))
+            path = f"{commit[:2]}/{commit[2:]}" if fan_out else commit
+            stream.append(b"M 100644 inline %s\ndata %d\n%s\n" % (path.encode(), len(text), text))
     git(bare, "fast-import", "--quiet", stdin=b"".join(stream))
