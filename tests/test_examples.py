@@ -66,6 +66,10 @@ class Project(Steered):
         assert found["status"] == status, (self.note("pipeline", self.head) or b"").decode() + self.logged()
         return found
 
+    def rest(self) -> None:
+        """Until the worker has left by itself, and with it the containers of what ended."""
+        self.wait(lambda: not self.workers, "the worker is gone")
+
     def logged(self) -> str:
         """The complete log of the commit."""
         return (self.note("pipeline-log", self.head) or b"").decode()
@@ -82,6 +86,7 @@ _FINAL = frozenset(status.value for status in Status if status.is_final)
 def project(tmp_path, keys):
     made = Project(tmp_path / "project", keys)
     yield made
+    made.rest()
     made.end()
 
 
@@ -239,6 +244,7 @@ def deployed(tmp_path, keys):
     made = Deployed(tmp_path / "project", keys)
     made.farm = farm
     yield made
+    made.rest()
     made.end()
     farm.close()
 
