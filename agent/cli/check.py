@@ -30,10 +30,7 @@ if TYPE_CHECKING:
 def command(revision: str, form: str) -> int:
     """Judge the pipeline files of the working tree, or of the commit REV; exit code 1 if anything is wrong with them."""
     tree = _tree(revision)
-    from agent.definition.load import load  # YAML and pydantic
-    from agent.deploy import appspec
-
-    loaded = appspec.complete(load(tree), tree)
+    loaded = judged(tree)
     report = render(loaded.diagnostics, loaded.sources, form)
     if form != "text":
         click.echo(report, nl=bool(report))
@@ -42,6 +39,14 @@ def command(revision: str, form: str) -> int:
     else:
         click.echo(_all_well(loaded, revision or "the working tree"))
     return 1 if loaded.diagnostics else 0
+
+
+def judged(tree: Tree) -> "Loaded":
+    """The pipeline files of a tree with all that is wrong with them, and with what they need of the tree."""
+    from agent.definition.load import load  # YAML and pydantic
+    from agent.deploy import appspec
+
+    return appspec.complete(load(tree), tree)
 
 
 def _tree(revision: str) -> Tree:

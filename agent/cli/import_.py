@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from agent.cli.check import judged
 from agent.cli.remote import discover
 from agent.cli.worktree import work_tree
 from agent.errors import RefusedError, UsageError
@@ -35,9 +36,7 @@ def command(files: tuple[Path, ...], kind: str | None, prints: bool, force: bool
         raise UsageError("there is no working tree here", hint="--print shows it without writing")
     for draft in drafts:
         _write(Path(root), draft, force)
-    from agent.definition.load import load
-
-    found = load(DirectoryTree(root))
+    found = judged(DirectoryTree(root))
     if found.diagnostics:
         click.echo(found.report)
     else:

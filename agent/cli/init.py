@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import click
 
+from agent.cli.check import judged
 from agent.cli.remote import discover
 from agent.cli.worktree import work_tree
 from agent.errors import RefusedError, UsageError
@@ -51,9 +52,7 @@ def command(prints: bool, force: bool) -> None:
         raise RefusedError(f"{NAME} is there already", hint="--force writes over it, --print shows what would be written")
     path.parent.mkdir(exist_ok=True)
     path.write_text(text)
-    from agent.definition.load import load
-
-    found = load(DirectoryTree(root))
+    found = judged(DirectoryTree(root))
     told = ", ".join(f"{step.name} ({step.image})" for step in steps)
     click.echo(f"wrote {NAME}: {told}")
     click.echo(found.report if found.diagnostics else f"next: git pipeline run, then git add {NAME} && git commit && git push")

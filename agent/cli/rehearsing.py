@@ -12,11 +12,11 @@ from typing import NamedTuple
 import click
 
 from agent.cli import console
+from agent.cli.check import judged
 from agent.cli.graph import choose as choose_pipeline
 from agent.cli.remote import discover
 from agent.cli.source import choose
 from agent.cli.worktree import commit_of, work_tree
-from agent.definition.load import load
 from agent.errors import DefinitionError, UsageError
 from agent.execution.state import ExecutionState
 from agent.git.command import Git
@@ -123,7 +123,7 @@ def _subject(source: Git, rehearsal: Rehearsal, commit: str | None) -> Subject:
 
 def _plan(git: Git, subject: Subject, name: str, given: Given, values: Mapping[str, str]) -> tuple[Plan, dict[str, str]]:
     """The whole plan, and the values of its variables. Raises DefinitionError or UsageError."""
-    loaded = load(CommitTree(git, subject.commit))
+    loaded = judged(CommitTree(git, subject.commit))
     if loaded.diagnostics:
         raise DefinitionError(loaded.report)
     found = choose_pipeline(loaded.pipelines, name, subject.words)
