@@ -6,11 +6,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from agent.definition.buildspec.document import PHASES, Buildspec
 from agent.definition.codes import CODES
 from agent.definition.diagnostics import render
 from agent.definition.load import load
-from agent.definition.schema import models
+from agent.definition.schema import models, models_of
 from agent.definition.source import MemoryTree
+from agent.plan.build import build
 from tests.support.definitions import cases, codes, read
 
 KEYS = sorted({field.alias or name for model in models() for name, field in model.model_fields.items()} | {"axes", "on", "steps"})
@@ -112,6 +114,45 @@ def test_damaged_cases(seed, data):
     start = data.draw(st.integers(0, len(seed)))
     end = data.draw(st.integers(start, min(len(seed), start + 20)))
     judged({".pipeline/a.yaml": seed[:start] + data.draw(st.binary(max_size=4)) + seed[end:]})
+
+
+SPEC_KEYS = sorted({field.alias or name for model in models_of(Buildspec) for name, field in model.model_fields.items()})
+SPEC_TEXTS = TEXTS | st.sampled_from(
+    ["0.2", "0.1", "RETRY-2-x", "CONTINUE", "yes", "/root/.npm/**/*", "./", "$(codebuild-hash-files a)"]
+)
+SPEC_VALUES = st.recursive(
+    SPEC_TEXTS | st.none() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(SPEC_KEYS) | TEXTS, inner, max_size=5),
+    max_leaves=15,
+)
+CALLERS = st.fixed_dictionaries(
+    {"buildspec": st.just(True) | VALUES},
+    optional=dict.fromkeys(("env", "secrets", "outputs", "artifacts", "inputs", "retries"), VALUES),
+)
+
+
+@st.composite
+def near_buildspecs(draw):
+    """A buildspec in which any part may be anything."""
+    part = lambda sound: draw(SPEC_VALUES) if draw(st.integers(0, 5)) == 0 else sound  # noqa: E731
+    phase = lambda: {"commands": part(["make"]), **draw(st.dictionaries(st.sampled_from(SPEC_KEYS), SPEC_VALUES, max_size=1))}  # noqa: E731
+    return {
+        "version": part("0.2"),
+        "env": part({"variables": part({"A": "b"}), "exported-variables": part(["A"])}),
+        "phases": part({name: phase() for name in draw(st.lists(st.sampled_from(PHASES), unique=True))}),
+        "artifacts": part({"files": part(["**/*"]), "secondary-artifacts": part({"one": part({"files": ["x"]})})}),
+        "cache": part({"paths": part(["/root/.m2/**/*"])}),
+        "reports": part({"unit": part({"files": part(["*.xml"])})}),
+    }
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@given(near_buildspecs() | SPEC_VALUES, CALLERS)
+def test_nearly_sound_buildspecs(spec, caller):
+    pipeline = {"stages": [{"name": "s", "actions": [{"name": "a", "image": "x", **caller}]}]}
+    loaded = judged({".pipeline/a.yaml": json.dumps(pipeline).encode(), "buildspec.yml": json.dumps(spec).encode()})
+    if not loaded.diagnostics:
+        build(loaded.pipelines[0], {})
 
 
 SOUND = "stages: [{name: a, actions: [{name: a, image: x, run: x}]}]\n"

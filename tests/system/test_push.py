@@ -107,6 +107,65 @@ def test_matrix_artifacts_outputs_cache_and_services(made, busybox):
     assert list(system.leftovers(made)) == []
 
 
+BUILDSPEC = """\
+version: 0.2
+env:
+  shell: {shell}
+  variables: {{WORD: built}}
+  exported-variables: [WHAT, LINES]
+phases:
+  pre_build:
+    commands: [NAME=x]
+  build:
+    on-failure: CONTINUE
+    commands:
+      - mkdir -p out/deep
+      - echo "$WORD" > out/deep/file
+      - test ! -e broken || exit 7
+      - WHAT=$WORD-$NAME
+      - |
+        LINES="one
+        two"
+    finally: ['echo "finally $NAME"']
+  post_build:
+    commands: ['echo "post $CODEBUILD_BUILD_SUCCEEDING $NAME $CODEBUILD_WEBHOOK_TRIGGER"']
+artifacts:
+  base-directory: out
+  discard-paths: yes
+  files: ["**/*"]
+"""
+BUILT = """\
+stages:
+  - name: build
+    actions: [{{name: app, {runner}, buildspec: true}}]
+  - name: use
+    actions:
+      - name: show
+        {runner}
+        inputs: [app]
+        env: {{WHAT: "${{{{ app.WHAT }}}}", LINES: "${{{{ app.LINES }}}}"}}
+        run: echo "$(cat file) $WHAT $(echo "$LINES" | wc -l | tr -d ' ')"
+"""
+
+
+@pytest.mark.parametrize("where", ["local", "docker"])
+def test_a_buildspec(made, request, where):
+    """A build that succeeds gives its artifact and its variables on; one that fails goes to its end all the same."""
+    runner = "runner: local" if where == "local" else f'image: "{request.getfixturevalue("busybox")}"'
+    spec = BUILDSPEC.format(shell="bash" if where == "local" else "sh")
+    said = []
+    for files in ({".pipeline/app.yaml": BUILT.format(runner=runner), "buildspec.yml": spec}, {"broken": ""}):
+        made.commit(files)
+        made.queued("HEAD:refs/heads/main")
+        assert made.work() == 0, made.log
+        said.append((made.note("pipeline-log", made.head) or b"").decode().splitlines())
+    assert [row.status for row in made.rows] == ["Succeeded", "Failed"]
+    assert {"finally x", "post 1 x branch/main", "built built-x 2"} <= set(said[0])
+    assert {"finally x", "post 0 x branch/main"} <= set(said[1])
+    (record,) = made.records(made.head)
+    assert record["stages"][0]["actions"][0]["exit_code"] == 7
+
+
 # --- several executions ---------------------------------------------------------------------------------------------------
 
 

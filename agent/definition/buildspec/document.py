@@ -4,20 +4,15 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
+from agent.definition.section import Section
 from agent.definition.values import Environment, EnvironmentName, Options, Text, Texts, found, problem
 
 PHASES = ("install", "pre_build", "build", "post_build")
 RETRIES = 3  # what RETRY means without a number
 
 _FAILURE = re.compile(r"(ABORT|CONTINUE|RETRY)(?:-(\d{1,3}))?(?:-(.+))?", re.DOTALL)
-
-
-class Part(BaseModel):
-    """A mapping of the file: unknown keys are errors, values do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 def _switch(value: object) -> bool:
@@ -58,7 +53,7 @@ Commands = Annotated[tuple[Text, ...], BeforeValidator(_commands)]
 Failing = Annotated[OnFailure, BeforeValidator(_on_failure)]
 
 
-class Phase(Part):
+class Phase(Section):
     """Commands, and what follows when one of them fails."""
 
     run_as: Text = Field(default="", alias="run-as")
@@ -68,7 +63,7 @@ class Phase(Part):
     finally_: Commands = Field(default=(), alias="finally")
 
 
-class Phases(Part):
+class Phases(Section):
     """The four phases, each of which may be left out."""
 
     install: Phase = Phase()
@@ -82,7 +77,7 @@ class Phases(Part):
         return phase
 
 
-class BuildEnvironment(Part):
+class BuildEnvironment(Section):
     """Variables, and which of them later actions may read."""
 
     shell: Literal["sh", "/bin/sh", "bash", "/bin/bash"] | None = None
@@ -93,7 +88,7 @@ class BuildEnvironment(Part):
     git_credential_helper: Switch = Field(default=False, alias="git-credential-helper")
 
 
-class BuildReport(Part):
+class BuildReport(Section):
     """Test reports of one group."""
 
     files: Annotated[Texts, Field(min_length=1)]
@@ -102,7 +97,7 @@ class BuildReport(Part):
     file_format: Text = Field(default="JUNITXML", alias="file-format")
 
 
-class SecondaryArtifact(Part):
+class SecondaryArtifact(Section):
     """One of several artifacts, under its identifier."""
 
     files: Annotated[Texts, Field(min_length=1)]
@@ -121,7 +116,7 @@ class BuildArtifacts(SecondaryArtifact):
     secondary: dict[Text, SecondaryArtifact] = Field(default={}, alias="secondary-artifacts")
 
 
-class BuildCache(Part):
+class BuildCache(Section):
     """Directories kept between builds."""
 
     paths: Annotated[Texts, Field(min_length=1)]
@@ -130,7 +125,7 @@ class BuildCache(Part):
     action: Literal["restore", "save"] | None = None
 
 
-class Buildspec(Part):
+class Buildspec(Section):
     """A buildspec file."""
 
     version: Literal["0.1", "0.2"]
