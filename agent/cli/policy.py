@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from agent.config import Account, Config, HostGroup, Secret
 from agent.errors import RefusedError
 from agent.model.ids import RefName
-from agent.worker.configured import load_config
-from agent.worker.permit import Permit
 from agent.worker.places import Directories
+
+if TYPE_CHECKING:
+    from agent.config import Account, Config, HostGroup, Secret
 
 
 @click.group(name="policy")
@@ -24,14 +25,18 @@ def command() -> None:
 @click.option("--as", "person", default="", help="a person of the configuration")
 def explain(repository: Path, ref: str, person: str) -> None:
     """Say what executions of a ref may use, and what a person may decide."""
+    from agent.worker.configured import load_config  # pydantic
+
     config = load_config(Directories(repository))
     full = RefName(ref if ref.startswith("refs/") else f"refs/heads/{ref}")
     for line in (*of_ref(config, full), *(of_person(config, person) if person else ())):
         click.echo(line)
 
 
-def of_ref(config: Config, ref: RefName) -> Iterator[str]:
+def of_ref(config: "Config", ref: RefName) -> Iterator[str]:
     """What executions of this ref get, line by line."""
+    from agent.worker.permit import Permit
+
     protected = Permit(config).is_protected(ref)
     patterns = ", ".join(config.protected) or "nothing"
     yield f"{ref} is {'protected' if protected else 'not protected'} (protected: {patterns})"
@@ -55,12 +60,12 @@ def of_ref(config: Config, ref: RefName) -> Iterator[str]:
         yield "  AWS accounts: none are configured"
 
 
-def _where(section: Secret | HostGroup | Account, *, given: bool) -> str:
+def _where(section: "Secret | HostGroup | Account", *, given: bool) -> str:
     places = f"pipelines {', '.join(section.pipelines)}; stages {', '.join(section.stages)}"
     return places if given else "never, as the ref is not protected"
 
 
-def of_person(config: Config, name: str) -> Iterator[str]:
+def of_person(config: "Config", name: str) -> Iterator[str]:
     """What this person may decide. Raises RefusedError if the configuration knows nobody of this name."""
     person = config.people.get(name)
     if person is None:
