@@ -78,6 +78,14 @@ def test_a_moved_branch_is_compared_with_where_it_was(judged, repo):
     assert changed_paths(repo.server, update) == ("b", "c d/é\n")
 
 
+def test_no_number_of_files_is_too_many(judged, repo):
+    """CodePipeline looks at the first 100 (codepipeline.md 1.2); here the last of 1,200 is seen as well."""
+    repo.commit_and_push({"a": "1"})
+    names = tuple(f"d{number % 7}/f{number:04}" for number in range(1200))
+    repo.commit(dict.fromkeys(names, "1"))
+    assert changed_paths(repo.server, judged.push()["main"]) == tuple(sorted(names))
+
+
 def test_both_names_of_a_renamed_file_changed(judged, repo):
     old = repo.commit({"a": "text " * 100})
     new = repo.commit({"a": None, "z": "text " * 100})
