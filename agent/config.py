@@ -198,6 +198,12 @@ class Account(Section):
     stages: tuple[str, ...] = ("*",)
 
 
+class Http(Section):
+    """What `http` actions of protected refs may call: a URL, or all below one that ends in `/`. Queries are free."""
+
+    urls: tuple[Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.:\[\]-]+/[^?#\s]*$")], ...] = ()
+
+
 class Config(Section):
     """The whole file."""
 
@@ -214,6 +220,7 @@ class Config(Section):
     secrets: Mapping[SecretName, Secret] = {}
     hosts: Mapping[HostName, HostGroup] = {}
     accounts: Mapping[AccountName, Account] = {}
+    http: Http = Http()
     control: Control = Control()
     link: str = ""  # where people see a commit: https://git.example.com/site/commit/{commit}; also {pipeline} {number} {ref} {id}
     notify: tuple[Notify, ...] = ()

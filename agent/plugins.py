@@ -18,6 +18,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "deploy": "agent.actions.deploy:DeployAction",
         "ecs": "agent.actions.aws.ecs:EcsAction",
         "hosts": "agent.actions.hosts:HostsAction",
+        "http": "agent.actions.http:HttpAction",
         "lambda": "agent.actions.aws.lambda_:LambdaAction",
         "lambda-invoke": "agent.actions.aws.invoke:InvokeAction",
         "run": "agent.actions.run:RunAction",

@@ -84,6 +84,9 @@ class Context(Protocol):
         The same name gives the same directory; it goes when the attempt's workspace goes. `Workspaces.create` does it.
         """
 
+    def permit_url(self, attempt: Attempt, url: str) -> None:
+        """Raises RefusedError if the operator does not open this URL to the attempt."""
+
     def clients(self, attempt: Attempt, account: str, region: str) -> Clients:
         """Clients of AWS for an account of the operator's, as this attempt; `region` empty: the account's own.
 

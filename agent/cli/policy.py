@@ -58,6 +58,8 @@ def of_ref(config: "Config", ref: RefName) -> Iterator[str]:
         yield f"  AWS account {name}: {who}{_where(account, given=protected)}"
     if not config.accounts:
         yield "  AWS accounts: none are configured"
+    urls = ", ".join(config.http.urls) or "none are configured"
+    yield f"  URLs of http actions: {urls if protected or not config.http.urls else 'never, as the ref is not protected'}"
 
 
 def _where(section: "Secret | HostGroup | Account", *, given: bool) -> str:

@@ -127,6 +127,9 @@ class AttemptContext:
     def layer(self, attempt: Attempt, name: str, lowers: tuple[Path, ...]) -> Path:
         return self._tools.workspaces.create(f"{attempt.id}.{name}", lowers)
 
+    def permit_url(self, attempt: Attempt, url: str) -> None:
+        self._terms.permit.check_url(attempt, url)
+
     def clients(self, attempt: Attempt, account: str, region: str) -> Clients:
         return accounts.clients(self._terms.permit, self._tools.sessions, attempt, account, region)
 

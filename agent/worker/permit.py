@@ -1,11 +1,15 @@
 """What the operator's configuration allows an attempt to use. Nothing in it comes from a push."""
 
+import re
+
 from agent.actions.base import Attempt
 from agent.config import Account, Config
 from agent.errors import RefusedError
 from agent.model.glob import matches
 from agent.model.ids import RefName
 from agent.model.plan import Deploy, Run
+
+_PLAIN_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+/[A-Za-z0-9._~/:@!$&'()*+,;=-]*(\?[\x21-\x7e]*)?")
 
 
 class Permit:
@@ -49,6 +53,13 @@ class Permit:
             raise RefusedError(f"{where} in {region}", hint=hint)
         return account
 
+    def check_url(self, attempt: Attempt, url: str) -> None:
+        """Raises RefusedError if the operator does not open a URL to the attempt."""
+        where = f"{url} is not open to {attempt.execution.pipeline}"
+        if not any(_covers(allowed, url) for allowed in self._config.http.urls):
+            raise RefusedError(where, hint="the operator lists it under [http] urls in pipeline/config.toml")
+        self._need_protection(attempt, where)
+
     def _need_protection(self, attempt: Attempt, where: str) -> None:
         if not self.is_protected(attempt.execution.ref):
             raise RefusedError(
@@ -91,6 +102,13 @@ class Permit:
             raise RefusedError(
                 "containers get no network here", hint="the operator sets `network = true` under [docker] in pipeline/config.toml"
             )
+
+
+def _covers(allowed: str, url: str) -> bool:
+    """Whether a URL is this one, or below it where it ends in `/`. One that a server could read as another place is not."""
+    path = url.partition("?")[0]
+    plain = _PLAIN_URL.fullmatch(url) and not {".", ".."} & set(path.split("/"))
+    return bool(plain) and (path.startswith(allowed) if allowed.endswith("/") else path == allowed)
 
 
 def _any(patterns: tuple[str, ...], text: str) -> bool:

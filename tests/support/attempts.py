@@ -102,6 +102,9 @@ class Bench:
             copy_tree(lowers[0], place)
         return place
 
+    def permit_url(self, attempt, url):
+        Permit(self.config).check_url(attempt, url)
+
     def clients(self, attempt, account, region):
         return accounts.clients(Permit(self.config), Sessions(), attempt, account, region)
 

@@ -1,0 +1,123 @@
+"""`http`: call a URL that the operator opens to pushes, and expect an answer."""
+
+import contextlib
+import http.client
+import json
+from datetime import timedelta
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field
+
+from agent.actions.base import Attempt, Context, options_of
+from agent.actions.remote import RemoteAction, Work, failed, succeeded
+from agent.definition.section import Section
+from agent.definition.values import Duration, Text, Texts, Whole
+from agent.model.outcome import Outcome
+
+CAP = 64 * 1024  # bytes of an answer that are read
+SHOWN = 2000  # characters of it in a message or an output
+
+
+class HttpOptions(Section):
+    """What is called, and what it should answer. Redirects are not followed."""
+
+    url: Text = Field(description="One that the operator lists under `[http] urls`.")
+    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] = Field(default="GET", description="The method.")
+    headers: dict[Text, Text] = Field(
+        default={}, description="Headers. `{NAME}` in a value is the secret NAME, if the action lists it under `secrets`."
+    )
+    body: Text = Field(default="", description="What is sent.")
+    status: Annotated[Texts, Field(min_length=1)] = Field(default=("2xx",), description="Good answers: `204`, `2xx`, or a list.")
+    contains: Text = Field(default="", description="A text that the answer must hold.")
+    answers: dict[Text, Text] = Field(
+        default={}, description="Values that the JSON answer must hold, by path: `build.0.state: ready`."
+    )
+    retries: Annotated[Whole, Field(ge=0, le=100)] = Field(default=0, description="How often it is called again if it is not so.")
+    wait: Duration = Field(default=timedelta(seconds=30), description="The most that one call waits for the server to go on.")
+
+
+class HttpAction(RemoteAction[HttpOptions]):
+    """A Provider. All calls of an attempt have one `Idempotency-Key`, by which a server can tell that one comes again."""
+
+    Options = HttpOptions
+    outputs = ("status", "body")
+
+    def perform(self, attempt: Attempt, context: Context) -> Outcome:
+        """See Action. Raises RefusedError, before anything is sent, if the operator does not open the URL to the attempt."""
+        context.permit_url(attempt, options_of(attempt, HttpOptions).url)
+        return super().perform(attempt, context)
+
+    def act(self, work: Work, options: HttpOptions) -> Outcome:
+        """See RemoteAction."""
+        headers = _headers(work, options)
+        left = iter(range(options.retries, -1, -1))
+
+        def look() -> Outcome | None:
+            outcome = _called(work, options, headers)
+            if outcome.succeeded or not next(left):
+                return outcome
+            work.say(f"{outcome.message}; trying again")
+            return None
+
+        work.check()
+        return work.wait(look)
+
+
+def _headers(work: Work, options: HttpOptions) -> dict[str, str]:
+    found = {"User-Agent": "git-pipeline", "Idempotency-Key": work.token, **options.headers}
+    directory = work.context.secrets(work.attempt)
+    for name in work.attempt.action.secrets if directory else ():
+        secret = (directory / name).read_text().strip() if directory else ""
+        found = {key: found[key].replace(f"{{{name}}}", secret) if key in options.headers else found[key] for key in found}
+    return found
+
+
+def _called(work: Work, options: HttpOptions, headers: dict[str, str]) -> Outcome:
+    parts = urlsplit(options.url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    try:
+        with contextlib.closing(kind(parts.hostname or "", parts.port, timeout=options.wait.total_seconds())) as connection:
+            target = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
+            connection.request(options.method, target, options.body.encode() or None, headers)
+            answer = connection.getresponse()
+            said = _read(work, answer)
+    except (OSError, http.client.HTTPException) as error:
+        return failed(f"no answer from {parts.netloc}: {error}")
+    except ValueError:  # http.client's text would show the header, and with it the secret
+        return failed("the URL or a header has a character that HTTP does not allow")
+    outputs = {"status": str(answer.status), "body": said[:SHOWN]}
+    wrong = _wrong(options, answer.status, said)
+    if wrong:
+        return failed(f"{parts.netloc} {wrong}", outputs=outputs)
+    return succeeded(f"{parts.netloc} answers {answer.status}", outputs=outputs)
+
+
+def _read(work: Work, answer: http.client.HTTPResponse) -> str:
+    data = b""
+    while len(data) < CAP and (more := answer.read1(CAP - len(data))):
+        data += more
+        work.check()
+    return data.decode(errors="replace")
+
+
+def _wrong(options: HttpOptions, status: int, said: str) -> str:
+    if not any(good in {str(status), f"{status // 100}xx"} for good in options.status):
+        return f"answers {status}, not {' or '.join(options.status)}: {said[:200]}"
+    if options.contains not in said:
+        return f"does not say {options.contains!r}"
+    for path, wanted in options.answers.items():
+        if (value := _at(said, path)) != wanted:
+            return f"has {value!r} at {path}, not {wanted!r}"
+    return ""
+
+
+def _at(said: str, path: str) -> str | None:
+    """What a JSON text has at a path, a text as it is and all else as JSON; None if there is nothing."""
+    try:
+        value = json.loads(said)
+        for key in path.split("."):
+            value = value[int(key)] if isinstance(value, list) else value[key]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,103 @@
+"""`http` against a real server."""
+
+from datetime import timedelta
+
+import pytest
+
+from agent.actions.http import HttpAction
+from agent.config import Config, Http
+from agent.errors import RefusedError
+from agent.model.outcome import Reason, Status
+from tests.support.attempts import Bench, using
+from tests.support.web import Web
+
+
+@pytest.fixture
+def web():
+    server = Web()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def bench(tmp_path, web):
+    bench = Bench(tmp_path)
+    bench.config = Config(protected=("main",), http=Http(urls=(f"{web.url}/open/",)))
+    return bench
+
+
+def call(bench, web, options=None, path="/open/hook", **more):
+    return HttpAction().perform(using("http", {"url": web.url + path, **(options or {})}, **more), bench)
+
+
+def test_what_was_asked_and_what_was_said(bench, web):
+    outcome = call(
+        bench, web, {"method": "POST", "body": "hello", "headers": {"X-Team": "a"}, "contains": "ok"}, "/open/hook?a=1"
+    )
+    assert outcome.succeeded, outcome.message
+    assert outcome.outputs == {"status": "200", "body": "ok"}
+    (asked,) = web.asked
+    assert (asked.method, asked.path, asked.body, asked.headers["X-Team"]) == ("POST", "/open/hook?a=1", b"hello", "a")
+    assert asked.headers["Idempotency-Key"]
+
+
+@pytest.mark.parametrize("wanted", [{"status": "204"}, {"contains": "good"}, {"answers": {"state": "ready"}}])
+def test_another_answer_than_expected_fails(bench, web, wanted):
+    outcome = call(bench, web, wanted)
+    assert (outcome.status, outcome.reason) == (Status.FAILED, Reason.EXIT)
+    assert outcome.outputs["status"] == "200"
+
+
+def test_is_called_again_until_it_is_so(bench, web):
+    web.answers.extend([(503, {}), (200, {})])
+    assert call(bench, web, {"retries": "1"}).succeeded
+    keys = {asked.headers["Idempotency-Key"] for asked in web.asked}
+    assert (len(web.asked), len(keys)) == (2, 1)
+
+
+def test_no_more_often_than_it_should(bench, web):
+    web.answers.extend([(503, {}), (503, {}), (200, {})])
+    assert "answers 503" in call(bench, web, {"retries": "1"}).message
+    assert len(web.asked) == 2
+
+
+def test_redirects_are_not_followed(bench, web):
+    web.answers.append((302, {"Location": f"{web.url}/internal"}))
+    assert "302" in call(bench, web).message
+    assert len(web.asked) == 1
+
+
+def test_a_secret_is_a_part_of_a_header_and_of_nothing_else(bench, web, tmp_path):
+    (tmp_path / "TOKEN").write_text("hunter2\n")
+    bench.secrets = lambda _: tmp_path
+    headers = {"Authorization": "Bearer {TOKEN}", "X-Other": "{OTHER}"}
+    outcome = call(bench, web, {"headers": headers, "body": "{TOKEN}"}, secrets={"TOKEN": ""})
+    (asked,) = web.asked
+    assert (asked.headers["Authorization"], asked.headers["X-Other"], asked.body) == ("Bearer hunter2", "{OTHER}", b"{TOKEN}")
+    (tmp_path / "TOKEN").write_text("hun\nter2")
+    outcome = call(bench, web, {"headers": headers}, secrets={"TOKEN": ""}, number=2)
+    assert not outcome.succeeded
+    assert "ter2" not in outcome.message + bench.log.data.decode()
+
+
+@pytest.mark.parametrize(
+    "path", ["/internal", "/open", "/open/../internal", "/open/%2e%2e/internal", "/open/\\..\\internal", "@127.0.0.1/open/"]
+)
+def test_nothing_is_sent_to_what_the_operator_does_not_open(bench, web, path):
+    with pytest.raises(RefusedError, match="is not open to"):
+        call(bench, web, path=path)
+    assert not web.asked
+
+
+def test_nothing_is_sent_for_a_ref_that_is_not_protected(bench, web):
+    with pytest.raises(RefusedError, match="not protected"):
+        call(bench, web, ref="refs/heads/topic")
+    assert not web.asked
+
+
+def test_ends_at_its_deadline_while_it_tries_again(bench, web):
+    web.answers.extend([(503, {})] * 9)
+    started = bench.now()
+    ends = iter([started] * 2)
+    bench.now = lambda: next(ends, started + timedelta(minutes=5))
+    assert call(bench, web, {"retries": "9"}).reason is Reason.TIMEOUT
