@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from agent.errors import EnvironmentFault
-from agent.workspaces.mounts import mount_overlay, mounted, overlay_options, unmount
+from agent.workspaces.mounts import mount_overlay, overlay_options, unmount
 from agent.workspaces.trees import remove_tree
 
 # A workspace never outlives a crash of the machine, so nothing of it need reach the disk; renaming a directory must just work.
@@ -40,8 +40,8 @@ class OverlayWorkspaces:
 
     def names(self) -> tuple[str, ...]:
         """See Workspaces."""
-        kept = {entry.name for entry in self._root.iterdir() if entry.is_dir()} if self._root.exists() else set()
-        return tuple(sorted(kept | {point.parent.name for point in mounted(self._root)}))
+        # What is mounted keeps its directory. The kernel's list of mounts is long on a busy machine, and this is asked often.
+        return tuple(sorted(entry.name for entry in self._root.iterdir() if entry.is_dir())) if self._root.exists() else ()
 
     def _mount(self, home: Path, lowers: tuple[Path, ...]) -> None:
         for extra in EXTRAS:
