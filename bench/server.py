@@ -14,6 +14,7 @@ from pathlib import Path
 from agent.git.command import clean_environment
 from agent.worker import wake
 from agent.worker.install import install
+from agent.workspaces.mounts import mounted, unmount
 from tests.support.repo import Repo
 
 MINUTES = 600.0  # seconds that anything may take here
@@ -84,8 +85,10 @@ class Server(Repo):
         return wake.is_heard(str(self.directory))
 
     def close(self) -> None:
-        """End the worker, and with it what it might still remove."""
+        """End the worker, and remove what it had no time for."""
         self.end_worker(signal.SIGKILL)
+        for mount in list(mounted(self.directory)):
+            unmount(mount)
 
 
 @contextmanager

@@ -122,13 +122,14 @@ class Deployments:
 class Rollouts:
     """ECS: a service that gets a new revision rolls over to it with the looks; an image with `bad` in its name never runs."""
 
-    def __init__(self, patch: Any, *, looks: int = 2) -> None:
-        self.looks = looks
+    def __init__(self, patch: Any) -> None:
+        self.each = 2  # looks of a rollout
+        self.looks = 0
         update, describe = ecs.EC2ContainerServiceBackend.update_service, ecs.EC2ContainerServiceBackend.describe_services
         states = self
 
         def update_service(self: Any, service_properties: dict[str, Any]) -> ecs.Service:
-            states.looks = looks
+            states.looks = states.each
             revision = service_properties.get("task_definition")
             service = update(self, service_properties)
             if revision:

@@ -159,11 +159,13 @@ def test_the_worker_killed_and_the_connections_cut_twice(repo: Hosted):
     lines = 100
     script = (
         "echo ran >>/srv/times\n"
-        f"i=0; while [ $i -lt {lines} ]; do i=$((i + 1)); echo line $i; sleep 0.1; done\n"
+        f"i=0; while [ $i -lt {lines} ]; do i=$((i + 1)); echo line $i; sleep 0.1\n"
+        "[ $i -ne 70 ] || until [ -e /srv/go ]; do sleep 0.1; done; done\n"
         'test "$PIPELINE_HOST" != web-2 || exit 37'
     )
     for host in repo.hosts:
-        (srv(host) / "times").unlink(missing_ok=True)
+        for name in ("times", "go"):
+            (srv(host) / name).unlink(missing_ok=True)
     repo.release(script)
     repo.detached()
     log = repo.directory / "executions"
@@ -174,6 +176,8 @@ def test_the_worker_killed_and_the_connections_cut_twice(repo: Hosted):
     repo.work_on()
     repo.wait(lambda: printed(log).count("line 60\n") == 4, "60 lines")
     cut(repo)
+    for host in repo.hosts:
+        (srv(host) / "go").touch()
     repo.wait_for("Failed")
     found = repo.action()
     assert (found["message"], found["exit_code"]) == ("3/4 hosts, web-2: exit code 37", 37)

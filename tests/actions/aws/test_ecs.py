@@ -70,8 +70,8 @@ def test_without_going_back(bench, cloud):
     assert images(cloud)["web"] == "web:bad"
 
 
-def test_the_deadline_leads_back(bench, cloud, monkeypatch):
-    Rollouts(monkeypatch, looks=10**6)
+def test_the_deadline_leads_back(bench, cloud, rollouts):
+    rollouts.each = 10**6
     assert perform(bench, {"image": "web:2"}, seconds=1).reason is Reason.TIMEOUT
     assert images(cloud)["web"] == "web:1"
 
