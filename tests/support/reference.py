@@ -4,6 +4,7 @@
 """
 
 import re
+from collections.abc import Container
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,8 +54,8 @@ class Example(NamedTuple):
         return {".pipeline/release.yaml": whole[self.kind].encode()}
 
 
-def examples() -> list[Example]:
-    text = PAGE.read_text()
+def examples(page: Path = PAGE) -> list[Example]:
+    text = page.read_text()
     return [Example(found[1], found[2], text.count("\n", 0, found.start()) + 1) for found in EXAMPLE.finditer(text)]
 
 
@@ -70,14 +71,15 @@ def written() -> str:
     sections = {model.__name__: model for model in (*models(), ReusableAction)}
 
     def block(found: re.Match[str]) -> str:
-        return found[1] + (_table(sections[found[3]]) if found[2] == "keys" else _codes()) + found[5]
+        return found[1] + (table(sections[found[3]]) if found[2] == "keys" else _codes()) + found[5]
 
     return MARK.sub(block, PAGE.read_text())
 
 
-def _table(model: type[BaseModel]) -> str:
+def table(model: type[BaseModel], without: Container[str] = ()) -> str:
+    """The keys of a model, but for those of these names."""
     defaults = {field.alias or name: _default(field.default, field.is_required()) for name, field in model.model_fields.items()}
-    rows = [f"| `{key}` | {defaults[key]} | {meaning} |" for key, meaning in keys(model).items()]
+    rows = [f"| `{key}` | {defaults[key]} | {meaning} |" for key, meaning in keys(model).items() if key not in without]
     return "\n".join(["| key | default | meaning |", "|---|---|---|", *rows, ""])
 
 
