@@ -2,11 +2,9 @@
 
 import click
 
-from agent.aws.session import Sessions
-from agent.cli import outdoors
 from agent.errors import UsageError
-from agent.sources.queue import LONGEST, Queue
-from agent.worker.listening import listen
+
+LONGEST = 20  # seconds that SQS lets a poll wait
 
 
 @click.command(short_help="start what events in a queue of SQS ask for")
@@ -19,6 +17,11 @@ def command(waits: bool, patience: int, repo: str | None) -> int:
 
     For a systemd timer, or with --wait for a service. Exit code 3 if a message could not be acted on; it comes again.
     """
+    from agent.aws.session import Sessions
+    from agent.cli import outdoors
+    from agent.sources.queue import Queue
+    from agent.worker.listening import listen
+
     with outdoors.opened(repo) as (outside, config):
         if not config.listen.queue:
             raise UsageError("no queue to listen to", hint="set `queue` under [listen] in pipeline/config.toml")

@@ -5,9 +5,7 @@ import sys
 
 import click
 
-from agent.cli import outdoors
 from agent.errors import RefusedError
-from agent.sources.webhooks import LARGEST
 
 
 def _header(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -17,6 +15,8 @@ def _header(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> d
 
 def _length(told: str) -> int:
     """A web server need not close what a CGI script reads."""
+    from agent.sources.webhooks import LARGEST
+
     return min(int(told), LARGEST + 1) if told.isdigit() else LARGEST + 1
 
 
@@ -30,6 +30,8 @@ def command(remote: str, given: dict[str, str], repo: str | None) -> None:
     Headers come from --header, or from the environment as of a CGI script (HTTP_X_HUB_SIGNATURE_256). REMOTE is a name under
     [remotes] of the configuration, with `forge` and `secret`. A delivery that was received before is refused with exit code 1.
     """
+    from agent.cli import outdoors
+
     environment = {name[5:].replace("_", "-").lower(): value for name, value in os.environ.items() if name.startswith("HTTP_")}
     body = sys.stdin.buffer.read(_length(os.environ.get("CONTENT_LENGTH", "")))
     with outdoors.opened(repo) as (outside, _):

@@ -4,8 +4,6 @@ import json
 
 import click
 
-from agent.definition.schema import schema
-
 
 @click.command(short_help="print the JSON Schema of the pipeline files")
 def command() -> None:
@@ -13,4 +11,6 @@ def command() -> None:
 
     An editor with a YAML language server uses it where a file says `# yaml-language-server: $schema=<path or URL>`.
     """
+    from agent.definition.schema import schema
+
     click.echo(json.dumps(schema(), indent=2))

@@ -93,8 +93,8 @@ def server(tmp_path):
 def test_old_executions_and_artifacts_go_and_are_told(server):
     digests = {days: server.execution(f"e{days}", days) for days in (100, 40, 5)}
     told = server.gc()
-    assert "removed 1 executions, 1.0 KB\n  release #1\n" in told
-    assert "removed 2 artifacts, 7 bytes" in told
+    assert "removed 1 executions, 1.0 kB\n  release #1\n" in told
+    assert "removed 2 artifacts, 7 B" in told
     assert digests[40] in told
     assert (server.executions, server.logs, server.digests) == ({"e40", "e5"}, {"e40", "e5"}, {digests[5]})
     assert server.journal.length("e100") == 0
@@ -150,7 +150,7 @@ def test_caches(server, tmp_path):
         store = CacheStore(server.directory / "cache", lambda days=days: ago(days))
         claim = store.claim(name, Wanted(name, "key", True, ()), cache.scope("main", protected=True), ago(days))
         assert store.save(claim, [made])
-    assert "removed 1 caches, 1 bytes\n  cache/protected/old/key." in server.gc()
+    assert "removed 1 caches, 1 B\n  cache/protected/old/key." in server.gc()
     assert [place.name for place in (server.directory / "cache/protected").glob("*/*")] != []
     assert not list((server.directory / "cache/protected/old").iterdir())
 
