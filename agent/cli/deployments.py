@@ -77,7 +77,7 @@ def deployments(record: Record) -> Iterator[Deployment]:
 
 def _attempts(record: Record, action: ActionRecord) -> Iterator[Deployment]:
     one: AttemptRecord
-    for one in (*action.former, action):
+    for one in action.attempts:
         told = one.resolved
         if one.status and {"group", "path", "release"} <= told.keys():
             at = one.ended_at or one.started_at or record.created_at

@@ -113,7 +113,7 @@ def _follow(record: Record, repo: str | None, wanted: Callable[[Record], tuple[C
 def _pieces(source: Source, record: Record, chosen: tuple[Chosen, ...], attempt: int | None) -> Iterator[Piece]:
     wanted = {}
     for stage, action in chosen:
-        for one in (*action.former, action):
+        for one in action.attempts:
             if one.attempt == (attempt or action.attempt) and one.status is not None:
                 wanted[attempt_id(record.id, stage.name, action.name, one.attempt)] = _heading(
                     record, stage.name, action.name, one
@@ -138,7 +138,7 @@ def _joined(pieces: tuple[Piece, ...]) -> bytes:
 
 
 def _nothing(record: Record, chosen: tuple[Chosen, ...], attempt: int | None) -> None:
-    if attempt and not any(one.attempt == attempt for _, action in chosen for one in (*action.former, action)):
+    if attempt and not any(one.attempt == attempt for _, action in chosen for one in action.attempts):
         highest = max((action.attempt for _, action in chosen), default=0)
         raise UsageError(f"{record.label}: there is no attempt {attempt}", hint=f"the last one is {highest}" if highest else "")
     runs = [f"{stage.name}/{action.name}" for stage, action in chosen if action.status is Status.IN_PROGRESS]

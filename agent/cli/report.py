@@ -77,7 +77,7 @@ def _logs(source: Source, one: Record) -> dict[str, bytes]:
         attempt_id(one.id, stage.name, action.name, each.attempt)
         for stage in one.stages
         for action in stage.actions
-        for each in (*action.former, action)
+        for each in action.attempts
         if each.status is not None
     ]
     return source.logs(one, attempts)

@@ -187,6 +187,6 @@ def _known_logs(former: record.Record) -> dict[str, record.LogRecord]:
         attempt_id(former.id, stage.name, action.name, attempt.attempt): attempt.log
         for stage in former.stages
         for action in stage.actions
-        for attempt in (*action.former, action)
+        for attempt in action.attempts
         if attempt.log and attempt.ended_at
     }

@@ -81,6 +81,11 @@ class ActionRecord(AttemptRecord, frozen=True, kw_only=True):
     secrets: tuple[str, ...] = ()  # names of those it was given
     former: tuple[AttemptRecord, ...] = ()
 
+    @property
+    def attempts(self) -> tuple[AttemptRecord, ...]:
+        """All of them, oldest first; the latest may not have started."""
+        return (*self.former, self)
+
 
 class RuleRecord(Value, frozen=True, kw_only=True):
     """One rule of a condition; `status` None: not evaluated."""

@@ -186,7 +186,7 @@ def _logs(clone: Clone, one: Record) -> Iterator[Finding]:
         attempt_id(one.id, stage.name, action.name, attempt.attempt): (f"{stage.name}/{action.name}", attempt.log.digest)
         for stage in one.stages
         for action in stage.actions
-        for attempt in (*action.former, action)
+        for attempt in action.attempts
         if attempt.log and attempt.log.digest
     }
     if not named:

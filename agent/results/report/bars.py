@@ -93,7 +93,7 @@ def _bar(span: Span, attempt: AttemptRecord, scale: Scale) -> Bar:
 
 def _attempts(action: ActionRecord, now: datetime) -> Iterator[tuple[Span, AttemptRecord]]:
     """The attempts whose time is known. Of a former one the record has its end and the time of its phases."""
-    for one in (*action.former, action):
+    for one in action.attempts:
         end = one.ended_at or (now if one.started_at else None)
         if end:
             start = one.started_at or end - timedelta(seconds=sum(one.timings.values()))

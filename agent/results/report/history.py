@@ -113,7 +113,7 @@ def _flaky(records: Iterable[Record]) -> list[Flaky]:
 
 def _ended(action: ActionRecord) -> Iterator[AttemptRecord]:
     """The attempts that tell something of the action itself: it succeeded, or failed by its own doing."""
-    return (one for one in (*action.former, action) if one.status in {Status.SUCCEEDED, Status.FAILED})
+    return (one for one in action.attempts if one.status in {Status.SUCCEEDED, Status.FAILED})
 
 
 def _actions(records: Iterable[Record]) -> Iterator[tuple[str, ActionRecord, Record]]:
