@@ -67,10 +67,14 @@ class Remote:
     def follow(self, words: tuple[str, ...], seconds: int, take: Callable[[bytes], None]) -> bytes:
         """Hand on the log of a job; the state as the supervisor spells it. `words`: a command that lasts `seconds`.
 
-        Raises EnvironmentFault.
+        Raises EnvironmentFault; Unreachable where the host broke off without a word on the job.
         """
         connection, home = self.open()
-        return connection.follow(_command(home, words), take, timeout=seconds + 30.0).errors
+        answer = connection.follow(_command(home, words), take, timeout=seconds + 30.0)
+        if answer.status:
+            said = answer.errors.decode(errors="replace").strip().rpartition("\n")[2]
+            raise Unreachable(f"{self.route.place}: it broke off: {said or f'exit code {answer.status}'}")
+        return answer.errors
 
     def close(self, idle: float = 0.0) -> None:
         """Hang up if nothing was said for `idle` seconds."""

@@ -86,10 +86,10 @@ state() {
   if [ -e "$run/status" ]; then cat "$run/status"
   elif [ ! -d "$run" ]; then echo NONE
   elif [ ! -d "$run/claim" ]; then echo STAGED
+  elif [ ! -e "$run/supervisor" ]; then echo CLAIMED # asked before it is looked for: it may come in between
   elif alive; then echo "RUN $(size)"
   elif [ -e "$run/status" ]; then cat "$run/status"
-  elif [ -e "$run/supervisor" ]; then echo "LOST $(size)"
-  else echo CLAIMED; fi
+  else echo "LOST $(size)"; fi
 }
 seconds() { # the time, in `time`; mostly without a process
   if [ -r /proc/uptime ]; then read -r time rest </proc/uptime; time=${time%%.*}; else time=$(date +%s); fi
