@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from agent.cli import progress
 from agent.errors import UsageError
 from agent.results import summary
 from agent.worker.places import Directories
@@ -26,7 +27,8 @@ def command(repository: Path, dry_run: bool) -> None:
     if not (directory / "state.db").exists():
         raise UsageError(f"{repository} has no agent", hint=f"git pipeline install {repository}")
     settings = load_config(Directories(repository.resolve()))
-    for freed in collect_garbage(directory, settings.retention, datetime.now(UTC), dry_run=dry_run, kept=settings.artifacts):
+    rules, kept, meter = settings.retention, settings.artifacts, progress.meter()
+    for freed in collect_garbage(directory, rules, datetime.now(UTC), dry_run=dry_run, kept=kept, meter=meter):
         verb = "would remove" if dry_run else "removed"
         click.echo(f"{verb} {len(freed.names)} {freed.what}" + (f", {summary.size(freed.size)}" if freed.names else ""))
         for name in freed.names:

@@ -3,8 +3,7 @@
 import click
 
 from agent.errors import UsageError
-
-LONGEST = 20  # seconds that SQS lets a poll wait
+from agent.sources.queue import LONGEST, Queue
 
 
 @click.command(short_help="start what events in a queue of SQS ask for")
@@ -19,7 +18,6 @@ def command(waits: bool, patience: int, repo: str | None) -> int:
     """
     from agent.aws.session import Sessions
     from agent.cli import outdoors
-    from agent.sources.queue import Queue
     from agent.worker.listening import listen
 
     with outdoors.opened(repo) as (outside, config):

@@ -3,14 +3,13 @@
 import os
 import re
 import sys
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import click
 
-from agent.cli import console
-from agent.cli.live import Server
+from agent.cli import console, poll
+from agent.cli.poll import Poll
 from agent.cli.source import Chosen, Source, choose, resolve
 from agent.cli.status import opened
 from agent.errors import UsageError
@@ -20,7 +19,6 @@ from agent.model.value import Value
 from agent.results import summary
 from agent.results.record import AttemptRecord, Record
 
-LIVE, FETCHED = 0.3, 3.0  # seconds between two looks on the server, and in a clone
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -54,11 +52,12 @@ def _moment(context: click.Context, parameter: click.Parameter, value: str | Non
 )
 @click.option("--attempt", type=click.IntRange(min=1), help="this attempt; without it the last one of each action")
 @click.option("--repo", metavar="REPO.git", help="on the server: read the whole logs, also of what runs")
+@poll.interval
 @click.option("--no-fetch", is_flag=True, help="show what was fetched before")
 @click.option("--no-pager", is_flag=True, help="never page")
 def command(
     execution: str, action: str, follows: bool, only_failed: bool, since: datetime | None, attempt: int | None,
-    repo: str | None, no_fetch: bool, no_pager: bool,
+    repo: str | None, interval: float | None, no_fetch: bool, no_pager: bool,
 ) -> None:  # fmt: skip
     """Show what an execution printed.
 
@@ -68,7 +67,7 @@ def command(
     source = opened(repo, datetime.now(UTC), quick=no_fetch, logs=True)
     record = resolve(source, execution)
     if follows:
-        _follow(record, repo, lambda one: _wanted(one, action, only_failed, since))
+        _follow(Poll(source, record, repo, interval), lambda one: _wanted(one, action, only_failed, since))
         return
     chosen = _wanted(record, action, only_failed, since)
     if not chosen:
@@ -90,14 +89,13 @@ def _wanted(record: Record, action: str, only_failed: bool, since: datetime | No
     )
 
 
-def _follow(record: Record, repo: str | None, wanted: Callable[[Record], tuple[Chosen, ...]]) -> None:
+def _follow(looks: Poll, wanted: Callable[[Record], tuple[Chosen, ...]]) -> None:
     """Print what there is, and what comes, until the execution has ended. In a clone a log comes with the end of its action."""
     told: dict[str, int] = {}
     heading = ""
+    record = looks.record
     while True:
-        source = opened(repo, datetime.now(UTC), quick=False, logs=True)
-        record = source.identified(record.id) or record
-        for piece in _pieces(source, record, wanted(record), None):
+        for piece in _pieces(looks.source, record, wanted(record), None):
             place = piece.heading.partition(piece.state)[0]
             whole = piece.body if record.status.is_final else piece.body[: piece.body.rfind(b"\n") + 1]
             fresh = whole[told.get(place, 0) :]
@@ -107,7 +105,7 @@ def _follow(record: Record, repo: str | None, wanted: Callable[[Record], tuple[C
         sys.stdout.buffer.flush()
         if record.status.is_final:
             return
-        time.sleep(LIVE if isinstance(source, Server) else FETCHED)
+        record = looks.again(logs=True)
 
 
 def _pieces(source: Source, record: Record, chosen: tuple[Chosen, ...], attempt: int | None) -> Iterator[Piece]:

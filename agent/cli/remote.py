@@ -5,10 +5,12 @@ The history of the notes ref says what changed last, so that showing ten executi
 
 import os
 import re
+import select
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
+from agent.cli import progress
 from agent.errors import EnvironmentFault, UsageError
 from agent.git.command import Git
 from agent.model.ids import NOTES
@@ -61,38 +63,63 @@ def remote_of(git: Git) -> str:
     raise UsageError(f"which remote runs the pipelines: {', '.join(names)}?", hint=f"git config pipeline.remote {names[0]}")
 
 
-def fetch(git: Git, *, logs: bool) -> str:
-    """Fetch the notes from the remote; the logs too if asked for. Returns what went wrong, empty if nothing did."""
+def fetch(git: Git, *, logs: bool, unseen: bool = False) -> str:
+    """Fetch the notes from the remote; the logs too if asked for. Returns what went wrong, empty if nothing did.
+
+    On a terminal one sees how far it is, unless it is to go on `unseen`.
+    """
     remote = remote_of(git)
     if not remote:
         return ""
     without = () if logs else (f"^{LOG}",)
-    code, _, said = git.call(
-        *(
-            "fetch",
-            "--quiet",
-            "--no-tags",
-            "--no-write-fetch-head",
-            remote,
-            "+refs/notes/pipeline*:refs/notes/pipeline*",
-            *without,
-        ),
-        environment={"GIT_TERMINAL_PROMPT": os.environ.get("GIT_TERMINAL_PROMPT", "1")},
+    code, said = _fetched(
+        git, None if unseen else progress.shown(), remote, "+refs/notes/pipeline*:refs/notes/pipeline*", *without
     )
-    words = said.decode(errors="replace").strip().split("\n")[0].removeprefix("fatal: ")
-    return f"cannot fetch from {remote} ({words}); this is what was fetched before" if code else ""
+    return f"cannot fetch from {remote} ({said}); this is what was fetched before" if code else ""
+
+
+def _fetched(git: Git, shown: progress.Progress | None, remote: str, *what: str) -> tuple[int, str]:
+    """Fetch while people see how far it is: the exit code, and what git said first if it failed."""
+    how = ("--quiet", "--no-tags", "--no-write-fetch-head", *(("--progress",) if shown else ()))
+    prompt = {"GIT_TERMINAL_PROMPT": os.environ.get("GIT_TERMINAL_PROMPT", "1")}
+    with subprocess.Popen(
+        git.argv("fetch", *how, remote, *what),
+        env=git.environment | prompt, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stderr
+        said = _heard(process.stderr.fileno(), remote, shown)
+    if shown:
+        shown.clear()
+    lines = [line.strip() for line in re.split("[\r\n]", said) if line.strip()]
+    told = next((line for line in lines if line.startswith(("fatal: ", "error: "))), lines[0] if lines else "")
+    return process.returncode, told.removeprefix("fatal: ")
+
+
+def _heard(descriptor: int, remote: str, shown: progress.Progress | None) -> str:
+    """All that git says; of its own progress the last line is shown, and before it comes that there is a fetch."""
+    said = b""
+    while True:
+        if shown:
+            last = re.split(b"[\r\n]", said[-400:].rstrip())[-1].decode(errors="replace").strip().removeprefix("remote: ")
+            shown.say(f"Fetching results from {remote}", last if "%" in last else "…")
+            if not select.select([descriptor], [], [], progress.RENEWED)[0]:
+                continue
+        piece = os.read(descriptor, 65536)
+        if not piece:
+            return said.decode(errors="replace")
+        said += piece
 
 
 class Clone:
     """The notes that a repository has. A Source (cli/source.py)."""
 
     def __init__(self, git: Git) -> None:
-        self._git = git
+        self.git = git
 
     def require_notes(self) -> None:
         """Raises UsageError if no note was ever seen here."""
-        if self._git.call("rev-parse", "-q", "--verify", RECORD)[0]:
-            remote = remote_of(self._git)
+        if self.git.call("rev-parse", "-q", "--verify", RECORD)[0]:
+            remote = remote_of(self.git)
             hint = (
                 f"push to {remote}, if git-pipeline is installed there"
                 if remote
@@ -125,7 +152,7 @@ class Clone:
         return max(found, key=lambda one: one.id, default=None)
 
     def commit(self, revision: str) -> str:
-        out = self._git.call("rev-parse", "-q", "--verify", "--end-of-options", f"{revision}^{{commit}}")[1]
+        out = self.git.call("rev-parse", "-q", "--verify", "--end-of-options", f"{revision}^{{commit}}")[1]
         return out.decode().strip()
 
     def subjects(self, commits: Sequence[str]) -> dict[str, str]:
@@ -137,7 +164,7 @@ class Clone:
         return {one.id: one.body for one in sections if one.id in attempts}
 
     def _note(self, ref: str, commit: str) -> bytes:
-        code, out, _ = self._git.call("notes", f"--ref={ref}", "show", commit)
+        code, out, _ = self.git.call("notes", f"--ref={ref}", "show", commit)
         return b"" if code else out
 
     def _touched(self) -> Iterator[tuple[str, str]]:
@@ -155,7 +182,7 @@ class Clone:
     def _history(self, *which: str) -> list[dict[str, str]]:
         """Of each commit of the notes ref, newest first, the notes that it changed: commit and id of the note."""
         how = ("--first-parent", "-m", "--raw", "--no-abbrev", "--no-renames", "--format=%x00")
-        out = self._git.call("log", *which, *how, RECORD, "--")[1]
+        out = self.git.call("log", *which, *how, RECORD, "--")[1]
         return [_changes(change) for change in out.split(b"\0")[1:]]
 
     def _find(self, said: str, wanted: bytes) -> list[Record]:
@@ -168,7 +195,7 @@ class Clone:
 
     def _search(self, wanted: bytes) -> Iterator[Record]:
         """The records of all notes whose line holds these bytes, in no order."""
-        listed = self._git.call("notes", f"--ref={RECORD}", "list")[1].decode().splitlines()
+        listed = self.git.call("notes", f"--ref={RECORD}", "list")[1].decode().splitlines()
         blobs = iter([line.split(" ")[0] for line in listed])
         while chunk := list(islice(blobs, _BLOBS)):
             for note in self._read(chunk):
@@ -183,7 +210,7 @@ class Clone:
         """The contents of objects in the order of their names, None for those that are not here."""
         if not names:
             return
-        out = self._git.run("cat-file", "--batch", stdin="".join(f"{name}\n" for name in names).encode())
+        out = self.git.run("cat-file", "--batch", stdin="".join(f"{name}\n" for name in names).encode())
         at = 0
         for _ in names:
             end = out.index(b"\n", at)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from agent.cli import progress
 from agent.cli.graph import pipelines
 from agent.cli.remote import client, discover
 from agent.cli.source import Source, resolve
@@ -45,7 +46,7 @@ def command(execution: str, output: str, limit: int, details: int, no_logs: bool
     subjects = source.subjects(list(dict.fromkeys(one.commit for one in chosen)))
     shown = [
         Shown(one, summary.clean(subjects.get(one.commit, "")), _graph(git, one), {} if no_logs else _logs(source, one))
-        for one in chosen
+        for one in progress.meter()("Reading executions", chosen, len(chosen))
     ]
     title = f"{chosen[0].label}" if execution else f"Pipelines of {_name(git)}"
     text = page(title, shown, records, _committed(git, records), now)

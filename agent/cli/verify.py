@@ -10,7 +10,7 @@ from typing import NamedTuple
 import click
 import msgspec
 
-from agent.cli import console
+from agent.cli import console, progress
 from agent.cli.remote import Clone as Executions
 from agent.cli.remote import discover, fetch
 from agent.cli.source import resolve
@@ -61,7 +61,8 @@ def command(
     lines = tuple(clone.lines())
     trust = _trust(git, lines, files)
     chosen = _chosen(executions, words, lines)
-    findings = [*verify(clone, lines, trust.keys, chosen), *_given(artifacts, [line for line in lines if chosen(line)])]
+    found = verify(clone, lines, trust.keys, chosen, progress.meter())
+    findings = [*found, *_given(artifacts, [line for line in lines if chosen(line)])]
     good = all(finding.good for finding in findings)
     if named and good:
         _print_provenance(clone, [line for line in lines if chosen(line)], named)

@@ -2,15 +2,14 @@
 
 import os
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import click
 
-from agent.cli import console, tree
+from agent.cli import console, poll, tree
 from agent.cli.live import Server
-from agent.cli.log import FETCHED, LIVE
+from agent.cli.poll import Poll
 from agent.cli.source import Source, resolve
 from agent.cli.status import opened
 from agent.model.ids import attempt_id
@@ -21,15 +20,11 @@ from agent.results.record import Record
 LAST = 3  # lines of what an action printed last
 USUAL = 50  # executions among which the last success is looked for
 
-Look = Callable[[], Record]
-
 
 @click.command(short_help="watch an execution as it goes on")
 @click.argument("execution", default="")
 @click.option("--repo", metavar="REPO.git", help="on the server: watch the live state, with what the scripts print")
-@click.option(
-    "--interval", type=click.FloatRange(min=0.1), help=f"seconds between two looks  [default: {FETCHED}, or {LIVE} there]"
-)
+@poll.interval
 def command(execution: str, repo: str | None, interval: float | None) -> int:
     """Watch EXECUTION (as for `git pipeline log`) until it has ended: a tree with times, bars by how long it took the last time.
 
@@ -37,14 +32,8 @@ def command(execution: str, repo: str | None, interval: float | None) -> int:
     """
     source = opened(repo, datetime.now(UTC), quick=False, logs=False)
     first = resolve(source, execution)
-    pause = interval or (LIVE if isinstance(source, Server) else FETCHED)
-
-    def look() -> Record:
-        fresh = opened(repo, datetime.now(UTC), quick=False, logs=False)
-        return fresh.identified(first.id) or first
-
-    usual = _usual(source, first)
-    last = _live(look, source, usual, pause) if sys.stdout.isatty() else _plainly(look, pause)
+    looks = Poll(source, first, repo, interval)
+    last = _live(looks, _usual(source, first)) if sys.stdout.isatty() else _plainly(looks)
     return int(last.status is not Status.SUCCEEDED)
 
 
@@ -53,11 +42,11 @@ def _usual(source: Source, one: Record) -> tree.Usual:
     return tree.durations(next((other for other in former if other.id != one.id), one))
 
 
-def _plainly(look: Look, pause: float) -> Record:
+def _plainly(looks: Poll) -> Record:
     """A line whenever the state of a stage or an action changes."""
     told: dict[str, str] = {}
+    record = looks.record
     while True:
-        record = look()
         for place, line in _states(record):
             if told.get(place) != line:
                 told[place] = line
@@ -65,7 +54,7 @@ def _plainly(look: Look, pause: float) -> Record:
         sys.stdout.flush()
         if record.status.is_final:
             return record
-        time.sleep(pause)
+        record = looks.again(logs=False)
 
 
 def _states(record: Record) -> Iterator[tuple[str, str]]:
@@ -78,7 +67,7 @@ def _states(record: Record) -> Iterator[tuple[str, str]]:
     yield "", f"{record.label}  {summary.execution_word(record).lower()}"
 
 
-def _live(look: Look, source: Source, usual: tree.Usual, pause: float) -> Record:
+def _live(looks: Poll, usual: tree.Usual) -> Record:
     from rich.console import Console
     from rich.live import Live
     from rich.text import Text
@@ -87,17 +76,17 @@ def _live(look: Look, source: Source, usual: tree.Usual, pause: float) -> Record
     screen = Console(no_color=not paint.on, highlight=False)
     with Live(console=screen, auto_refresh=False, transient=False, vertical_overflow="visible") as live:
         while True:
-            record = look()
+            record = looks.record
             now = datetime.now(UTC)
             lines = [
                 note.headline(record),
                 *tree.lines(record, now, screen.width - 1, paint, usual),
-                *_output(source, record, paint),
+                *_output(looks.source, record, paint),
             ]
             live.update(Text.from_ansi("\n".join(lines), no_wrap=True), refresh=True)
             if record.status.is_final:
                 return record
-            time.sleep(pause)
+            looks.again(logs=False)
 
 
 def _output(source: Source, record: Record, paint: console.Paint) -> Iterator[str]:

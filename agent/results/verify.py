@@ -11,6 +11,7 @@ from agent.errors import EnvironmentFault, RefusedError
 from agent.git import commits
 from agent.git.reading import Objects, Reader
 from agent.model.ids import NOTES, PROVENANCE, SIGNERS, attempt_id
+from agent.model.meter import Meter, unseen
 from agent.results import chain, lognote, provenance, record
 from agent.results.approvals import Approvals
 from agent.results.chain import Placed
@@ -101,23 +102,25 @@ def first_key(lines: Sequence[Line]) -> PublicKey | None:
     return None
 
 
-def verify(clone: Clone, lines: Sequence[Line], keys: Sequence[PublicKey], chosen: Callable[[Line], bool]) -> Iterator[Finding]:
+def verify(
+    clone: Clone, lines: Sequence[Line], keys: Sequence[PublicKey], chosen: Callable[[Line], bool], meter: Meter = unseen
+) -> Iterator[Finding]:
     """All checks of the whole record, and those of the lines that are chosen."""
     for ref in REFS:
-        yield from _history(clone, ref, keys)
+        yield from _history(clone, ref, keys, meter)
     yield from _chain(lines)
-    for line in lines:
-        if chosen(line):
-            yield from _line(clone, line, keys)
+    asked = [line for line in lines if chosen(line)]
+    for line in meter("Verifying executions", asked, len(asked)):
+        yield from _line(clone, line, keys)
     yield from clone.damaged
 
 
-def _history(clone: Clone, ref: str, keys: Sequence[PublicKey]) -> Iterator[Finding]:
+def _history(clone: Clone, ref: str, keys: Sequence[PublicKey], meter: Meter) -> Iterator[Finding]:
     """Every commit of a notes ref is signed by the agent."""
     if ref not in clone.tips:
         return
     count, wrong = 0, []
-    for oid, raw in clone.reader.history(clone.tips[ref]):
+    for oid, raw in meter(f"Verifying {ref}", clone.reader.history(clone.tips[ref])):
         count += 1
         if trouble := "it is missing or damaged" if raw is None else _commit(raw, keys):
             wrong.append(f"commit {oid[:12]}: {trouble}")

@@ -1,11 +1,13 @@
 """A queue of SQS, read by long polls."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from agent.aws.session import Sessions
-from agent.settings import Listen
+
+if TYPE_CHECKING:
+    from agent.settings import Listen  # pydantic, and the command line asks here how long a poll may be
 
 LONGEST = 20  # seconds of a poll; SQS allows no more
 HIDDEN = 300  # seconds in which we act on a message, until it is shown to others again
@@ -22,7 +24,7 @@ class Message(NamedTuple):
 class Queue:
     """The queue of the configuration. Each method raises EnvironmentFault."""
 
-    def __init__(self, settings: Listen, sessions: Sessions) -> None:
+    def __init__(self, settings: "Listen", sessions: Sessions) -> None:
         self._settings = settings
         self._sessions = sessions
 

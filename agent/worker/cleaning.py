@@ -17,6 +17,7 @@ from agent.config import Retention
 from agent.errors import EnvironmentFault
 from agent.execution.events import ActionEnded, Event, StageEnded
 from agent.model.execution import Execution
+from agent.model.meter import Meter, unseen
 from agent.model.outcome import Status
 from agent.settings import Artifacts
 from agent.state.database import open_database
@@ -38,7 +39,7 @@ class Freed(NamedTuple):
 
 
 def collect_garbage(
-    directory: Path, rules: Retention, now: datetime, *, dry_run: bool, kept: Artifacts | None = None
+    directory: Path, rules: Retention, now: datetime, *, dry_run: bool, kept: Artifacts | None = None, meter: Meter = unseen
 ) -> Iterator[Freed]:
     """Apply the rules to `<repo>.git/pipeline` and the store of artifacts; safe beside a worker. Raises EnvironmentFault."""
     database = open_database(str(directory / "state.db"))
@@ -46,12 +47,14 @@ def collect_garbage(
         queue = Queue(database)
         rows = {row.id: row for row in _all(queue)}
         journal = Journal(database)
-        holdings = tuple(_holding(row, journal) for row in rows.values())
-        yield _executions(
-            directory, queue, Policies(database), rows, retention.executions(holdings, rules.executions, now), now, dry_run
-        )
+        holdings = tuple(_holding(row, journal) for row in meter("Reading executions", rows.values(), len(rows)))
+        old = retention.executions(holdings, rules.executions, now)
+        gone = _executions(directory, queue, rows, old, now, dry_run, meter)
+        if not dry_run:
+            Policies(database).forget()
+        yield gone
         store = open_store(Opening(directory / "artifacts", kept or Artifacts(), Sessions()))
-        yield _artifacts(store, holdings, rules, now, dry_run)
+        yield _artifacts(store, holdings, rules, now, dry_run, meter)
         if not dry_run and (left := store.sweep(now - retention.FRESH)):
             yield Freed("leftovers of the store", left, 0)
         caches = CacheStore(directory / "cache", lambda: now).prune(rules.caches, rules.cache_size, dry_run=dry_run)
@@ -62,12 +65,13 @@ def collect_garbage(
 
 
 def _executions(
-    directory: Path, queue: Queue, policies: Policies, rows: dict[str, Row], old: tuple[str, ...], now: datetime, dry_run: bool
+    directory: Path, queue: Queue, rows: dict[str, Row], old: tuple[str, ...], now: datetime, dry_run: bool, meter: Meter
 ) -> Freed:
     """Those the rules let go whose results stand in the notes, and directories that belong to no execution any more."""
     published = [name for name in old if rows[name].published_seq >= rows[name].last_seq]
     names, size = [], 0
-    for name in [*published, *_orphans(directory, rows, now)]:
+    going = [*published, *_orphans(directory, rows, now)]
+    for name in meter("Removing executions", going, len(going)):
         place = directory / "executions" / name
         if any(mounted(place)):  # deleting through a mount could reach what it shows
             continue
@@ -77,14 +81,15 @@ def _executions(
         if not dry_run:
             _delete(place)
             queue.remove(name)
-    if not dry_run:
-        policies.forget()
     return Freed("executions", tuple(names), size)
 
 
-def _artifacts(store: ArtifactStore, holdings: tuple[Holding, ...], rules: Retention, now: datetime, dry_run: bool) -> Freed:
+def _artifacts(
+    store: ArtifactStore, holdings: tuple[Holding, ...], rules: Retention, now: datetime, dry_run: bool, meter: Meter
+) -> Freed:
     going = retention.artifacts(holdings, store.stored(), rules.artifacts, now)
-    gone = [one for one in going if dry_run or store.remove(one.digest, before=now - retention.FRESH)]
+    counted = meter("Removing artifacts", going, len(going))
+    gone = [one for one in counted if dry_run or store.remove(one.digest, before=now - retention.FRESH)]
     return Freed("artifacts", tuple(one.digest for one in gone), sum(one.size for one in gone))
 
 
