@@ -14,7 +14,20 @@ import tomli
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from agent.errors import ConfigError
-from agent.settings import Artifacts, CommitStatus, Duration, Listen, Mail, Notify, Remote, SecretName, Section, Size, Source
+from agent.settings import (
+    Artifacts,
+    CommitStatus,
+    Duration,
+    Listen,
+    Mail,
+    Notify,
+    Remote,
+    SecretName,
+    Section,
+    Server,
+    Size,
+    Source,
+)
 
 _SSH_KEY = re.compile(
     r"(?P<options>(?:[a-z-]+(?:=\"[^\"\x00-\x1f]*\")?(?:,[a-z-]+(?:=\"[^\"\x00-\x1f]*\")?)* +)?)"
@@ -198,12 +211,6 @@ class Account(Section):
     stages: tuple[str, ...] = ("*",)
 
 
-class Http(Section):
-    """What `http` actions of protected refs may call: a URL, or all below one that ends in `/`. Queries are free."""
-
-    urls: tuple[Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.:\[\]-]+/[^?#\s]*$")], ...] = ()
-
-
 class Config(Section):
     """The whole file."""
 
@@ -220,7 +227,7 @@ class Config(Section):
     secrets: Mapping[SecretName, Secret] = {}
     hosts: Mapping[HostName, HostGroup] = {}
     accounts: Mapping[AccountName, Account] = {}
-    http: Http = Http()
+    servers: Mapping[AccountName, Server] = {}
     control: Control = Control()
     link: str = ""  # where people see a commit: https://git.example.com/site/commit/{commit}; also {pipeline} {number} {ref} {id}
     notify: tuple[Notify, ...] = ()
@@ -257,9 +264,12 @@ class Config(Section):
         named = {rule.secret for rule in self.notify} | {rule.token for rule in self.status} | {self.mail.password}
         named |= {url for rule in self.notify for url in (rule.webhook, rule.slack) if url and "://" not in url}
         named |= {name for remote in self.remotes.values() for name in (remote.secret, remote.token)}
+        named |= {server.secret for server in self.servers.values()}
         missing = sorted(named - {""} - self.secrets.keys())
         if missing:
-            raise ValueError(f"there is no [secrets.{missing[0]}], which [[notify]], [[status]], [remotes] or [mail] names")
+            raise ValueError(
+                f"there is no [secrets.{missing[0]}], which [[notify]], [[status]], [remotes], [servers] or [mail] names"
+            )
         return self
 
 

@@ -51,4 +51,8 @@ class EnvironmentFault(AgentError):
 
 
 class Unavailable(EnvironmentFault):
-    """It did not answer, or asks to wait: asked again later, the same may well do."""
+    """It did not answer, or asks to wait: asked again later, after so many seconds if it said so, the same may well do."""
+
+    def __init__(self, message: str, *, hint: str = "", after: float = 0.0) -> None:
+        super().__init__(message, hint=hint)
+        self.after = after

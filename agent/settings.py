@@ -188,6 +188,22 @@ class Source(Section):
         return self
 
 
+class Server(Section):
+    """A web server that actions of protected refs may call, such as a Jenkins; and who the agent is there."""
+
+    url: Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.:\[\]-]+/[^?#\s]*$")]  # this one, or all below one that ends in `/`
+    user: str = ""
+    secret: SecretName | Literal[""] = ""  # the user's password or token; without a user a bearer token
+    pipelines: tuple[str, ...] = ("*",)
+    stages: tuple[str, ...] = ("*",)
+
+    @model_validator(mode="after")
+    def _has_a_secret(self) -> "Server":
+        if self.user and not self.secret:
+            raise ValueError("a `user` needs a `secret`")
+        return self
+
+
 class Listen(Section):
     """The queue of SQS that `git pipeline listen` reads."""
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from threading import Event
 from typing import Protocol, TypeVar
 
+from agent.actions.server import Server
 from agent.artifacts.base import ArtifactStore
 from agent.artifacts.cache import CacheStore
 from agent.aws.session import Clients
@@ -84,8 +85,11 @@ class Context(Protocol):
         The same name gives the same directory; it goes when the attempt's workspace goes. `Workspaces.create` does it.
         """
 
-    def permit_url(self, attempt: Attempt, url: str) -> None:
-        """Raises RefusedError if the operator does not open this URL to the attempt."""
+    def server(self, attempt: Attempt, where: str) -> Server:
+        """A server of the operator's, by its name or by a URL at it; what proves who we are there is masked from now on.
+
+        Raises RefusedError if the operator does not open it to the attempt, EnvironmentFault if the secret cannot be had.
+        """
 
     def clients(self, attempt: Attempt, account: str, region: str) -> Clients:
         """Clients of AWS for an account of the operator's, as this attempt; `region` empty: the account's own.

@@ -1,18 +1,17 @@
-"""`http`: call a URL that the operator opens to pushes, and expect an answer."""
+"""`http`: call a URL at a server that the operator opens, and expect an answer."""
 
-import contextlib
-import http.client
 import json
 from datetime import timedelta
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field
 
 from agent.actions.base import Attempt, Context, options_of
 from agent.actions.remote import RemoteAction, Work, failed, succeeded
+from agent.actions.server import Answer, Server
 from agent.definition.section import Section
 from agent.definition.values import Duration, Text, Texts, Whole
+from agent.errors import EnvironmentFault
 from agent.model.outcome import Outcome
 
 CAP = 64 * 1024  # bytes of an answer that are read
@@ -22,7 +21,7 @@ SHOWN = 2000  # characters of it in a message or an output
 class HttpOptions(Section):
     """What is called, and what it should answer. Redirects are not followed."""
 
-    url: Text = Field(description="One that the operator lists under `[http] urls`.")
+    url: Text = Field(description="One at a server that the operator lists under `[servers]`.")
     method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] = Field(default="GET", description="The method.")
     headers: dict[Text, Text] = Field(
         default={}, description="Headers. `{NAME}` in a value is the secret NAME, if the action lists it under `secrets`."
@@ -45,16 +44,17 @@ class HttpAction(RemoteAction[HttpOptions]):
 
     def perform(self, attempt: Attempt, context: Context) -> Outcome:
         """See Action. Raises RefusedError, before anything is sent, if the operator does not open the URL to the attempt."""
-        context.permit_url(attempt, options_of(attempt, HttpOptions).url)
+        context.server(attempt, options_of(attempt, HttpOptions).url)  # masks, before the log of a former worker is said again
         return super().perform(attempt, context)
 
     def act(self, work: Work, options: HttpOptions) -> Outcome:
         """See RemoteAction."""
+        server = work.context.server(work.attempt, options.url)
         headers = _headers(work, options)
         left = iter(range(options.retries, -1, -1))
 
         def look() -> Outcome | None:
-            outcome = _called(work, options, headers)
+            outcome = _called(work, server, options, headers)
             if outcome.succeeded or not next(left):
                 return outcome
             work.say(f"{outcome.message}; trying again")
@@ -65,7 +65,7 @@ class HttpAction(RemoteAction[HttpOptions]):
 
 
 def _headers(work: Work, options: HttpOptions) -> dict[str, str]:
-    found = {"User-Agent": "git-pipeline", "Idempotency-Key": work.token, **options.headers}
+    found = {"Idempotency-Key": work.token, **options.headers}
     directory = work.context.secrets(work.attempt)
     for name in work.attempt.action.secrets if directory else ():
         secret = (directory / name).read_text().strip() if directory else ""
@@ -73,32 +73,27 @@ def _headers(work: Work, options: HttpOptions) -> dict[str, str]:
     return found
 
 
-def _called(work: Work, options: HttpOptions, headers: dict[str, str]) -> Outcome:
-    parts = urlsplit(options.url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+def _called(work: Work, server: Server, options: HttpOptions, headers: dict[str, str]) -> Outcome:
     try:
-        with contextlib.closing(kind(parts.hostname or "", parts.port, timeout=options.wait.total_seconds())) as connection:
-            target = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
-            connection.request(options.method, target, options.body.encode() or None, headers)
-            answer = connection.getresponse()
+        with server.ask(options.method, options.url, options.body.encode(), headers, options.wait.total_seconds()) as answer:
             said = _read(work, answer)
-    except (OSError, http.client.HTTPException) as error:
-        return failed(f"no answer from {parts.netloc}: {error}")
-    except ValueError:  # http.client's text would show the header, and with it the secret
-        return failed("the URL or a header has a character that HTTP does not allow")
+    except EnvironmentFault as fault:
+        return failed(fault.message)
     outputs = {"status": str(answer.status), "body": said[:SHOWN]}
-    wrong = _wrong(options, answer.status, said)
-    if wrong:
-        return failed(f"{parts.netloc} {wrong}", outputs=outputs)
-    return succeeded(f"{parts.netloc} answers {answer.status}", outputs=outputs)
+    if wrong := _wrong(options, answer.status, said):
+        answer.obey()
+        return failed(f"{answer.whence} {wrong}", outputs=outputs)
+    return succeeded(f"{answer.whence} answers {answer.status}", outputs=outputs)
 
 
-def _read(work: Work, answer: http.client.HTTPResponse) -> str:
+def _read(work: Work, answer: Answer) -> str:
     data = b""
-    while len(data) < CAP and (more := answer.read1(CAP - len(data))):
-        data += more
+    for chunk in answer.chunks():
+        data += chunk
+        if len(data) >= CAP:
+            break
         work.check()
-    return data.decode(errors="replace")
+    return data[:CAP].decode(errors="replace")
 
 
 def _wrong(options: HttpOptions, status: int, said: str) -> str:

@@ -13,6 +13,7 @@ from agent.errors import Unavailable
 from agent.model.outcome import Outcome, Reason, Status
 
 FIRST, FACTOR, LONGEST = 0.5, 1.5, 15.0  # seconds between looks
+ASKED = 300.0  # seconds, at most, that we wait because a server asks for it
 TRIES = 8  # of a call that finds nobody there, beside those of an SDK: about two minutes
 SETTLE = 120.0  # seconds for what was cancelled to end
 LOG, MEMORY = "remote.log", "remote"  # in the control directory
@@ -98,21 +99,29 @@ class Work:
     def wait(self, look: Callable[[], T | None]) -> T:
         """Look until that gives an answer. Raises Interrupted if the work must end; it is not cancelled then."""
         pause = FIRST
-        while (found := self.patiently(look)) is None:
+        while (found := self.patiently(look, ends=True)) is None:
             self.check()
             self._pause(pause)
             pause = min(pause * FACTOR, LONGEST)
         return found
 
-    def patiently(self, call: Callable[[], T]) -> T:
-        """A call that is made again where nobody answers, or where we are asked to wait."""
+    def patiently(self, call: Callable[[], T], *, ends: bool = False) -> T:
+        """A call that is made again where nobody answers, or where we are asked to wait.
+
+        With `ends` it raises Interrupted in between if the work must end.
+        """
         pause = FIRST
         for _ in range(TRIES):
             try:
                 return call()
             except Unavailable as fault:
                 self.context.log.notice(f"{fault.message}; trying again")
-                Event().wait(pause)
+                asked = min(max(pause, fault.after), ASKED)
+                if ends:
+                    self._pause(asked)
+                    self.check()
+                else:
+                    Event().wait(min(asked, 4 * LONGEST))
                 pause = min(pause * 2, 4 * LONGEST)
         return call()
 

@@ -12,6 +12,7 @@ from agent.worker.places import Directories
 
 if TYPE_CHECKING:
     from agent.config import Account, Config, HostGroup, Secret
+    from agent.settings import Server
 
 
 @click.group(name="policy")
@@ -58,11 +59,13 @@ def of_ref(config: "Config", ref: RefName) -> Iterator[str]:
         yield f"  AWS account {name}: {who}{_where(account, given=protected)}"
     if not config.accounts:
         yield "  AWS accounts: none are configured"
-    urls = ", ".join(config.http.urls) or "none are configured"
-    yield f"  URLs of http actions: {urls if protected or not config.http.urls else 'never, as the ref is not protected'}"
+    for name, server in sorted(config.servers.items()):
+        yield f"  server {name}: {server.url + '; ' if protected else ''}{_where(server, given=protected)}"
+    if not config.servers:
+        yield "  servers: none are configured"
 
 
-def _where(section: "Secret | HostGroup | Account", *, given: bool) -> str:
+def _where(section: "Secret | HostGroup | Account | Server", *, given: bool) -> str:
     places = f"pipelines {', '.join(section.pipelines)}; stages {', '.join(section.stages)}"
     return places if given else "never, as the ref is not protected"
 

@@ -18,11 +18,19 @@ class Redactor:
     """A masker of streams (executors/logs.py). Values shorter than SHORTEST are not masked."""
 
     def __init__(self, values: Iterable[bytes]) -> None:
-        tokens = sorted({form for value in values for form in forms(value)}, key=lambda token: (-len(token), token))
-        self._tokens = tokens
-        self._longest = len(tokens[0]) if tokens else 0
-        self._pattern = re.compile(b"|".join(re.escape(token) for token in tokens)) if tokens else None
+        self._tokens: list[bytes] = []
+        self._longest = 0
+        self._pattern: re.Pattern[bytes] | None = None
         self._held = b""
+        self.hide(values)
+
+    def hide(self, values: Iterable[bytes]) -> None:
+        """Mask these too, from now on."""
+        tokens = {*self._tokens, *(form for value in values for form in forms(value))}
+        if tokens:
+            self._tokens = sorted(tokens, key=lambda token: (-len(token), token))
+            self._longest = len(self._tokens[0])
+            self._pattern = re.compile(b"|".join(re.escape(token) for token in self._tokens))
 
     def feed(self, data: bytes) -> bytes:
         """What of the stream so far is certain; the rest is held back."""

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from agent import plugins
 from agent.actions import run as run_action
 from agent.actions.base import Action, Attempt
+from agent.actions.server import Server
 from agent.artifacts import pack
 from agent.artifacts.base import ArtifactError, ArtifactStore
 from agent.artifacts.cache import CacheStore
@@ -28,7 +29,7 @@ from agent.model.outcome import Outcome, Reason, Status
 from agent.model.plan import Approval, Deploy, Run, Use, Work
 from agent.plan.variables import Resolved, Scope, Unresolved, resolve
 from agent.secrets.redact import Redactor
-from agent.worker import accounts
+from agent.worker import accounts, servers
 from agent.worker.executors import Executors
 from agent.worker.feed import Feed
 from agent.worker.lookup import Lookup
@@ -69,12 +70,13 @@ class Tools:
 class AttemptContext:
     """The Context of one attempt (actions/base.py)."""
 
-    def __init__(self, tools: Tools, terms: Terms, log: LogFile, stop: Event) -> None:
+    def __init__(self, tools: Tools, terms: Terms, log: LogFile, stop: Event, hidden: Redactor) -> None:
         self.log: LogSink = log
         self.stop = stop
         self.now = tools.clock
         self._tools = tools
         self._terms = terms
+        self._hidden = hidden
 
     @property
     def artifacts(self) -> ArtifactStore:
@@ -127,8 +129,8 @@ class AttemptContext:
     def layer(self, attempt: Attempt, name: str, lowers: tuple[Path, ...]) -> Path:
         return self._tools.workspaces.create(f"{attempt.id}.{name}", lowers)
 
-    def permit_url(self, attempt: Attempt, url: str) -> None:
-        self._terms.permit.check_url(attempt, url)
+    def server(self, attempt: Attempt, where: str) -> Server:
+        return servers.server(self._terms, self._hidden, attempt, where)
 
     def clients(self, attempt: Attempt, account: str, region: str) -> Clients:
         return accounts.clients(self._terms.permit, self._tools.sessions, attempt, account, region)
@@ -241,7 +243,7 @@ class Performer:
             terms = self._tools.terms(attempt.execution.id)
             hidden = self._secrets(attempt, terms)
             with self._log_file(attempt, terms, hidden) as log:
-                outcome = action.perform(attempt, AttemptContext(self._tools, terms, log, stop))
+                outcome = action.perform(attempt, AttemptContext(self._tools, terms, log, stop, hidden))
         except Exception as error:
             return replace(self._failed(attempt, error), resolved=found.texts)
         return _without_secrets(
@@ -270,8 +272,9 @@ class Performer:
         attempt = replace(bare, action=found.action)
         try:
             terms = self._tools.terms(attempt.execution.id)
-            with self._log_file(attempt, terms, self._secrets(attempt, terms)) as log:
-                context = AttemptContext(self._tools, terms, log, Event())
+            hidden = self._secrets(attempt, terms)
+            with self._log_file(attempt, terms, hidden) as log:
+                context = AttemptContext(self._tools, terms, log, Event(), hidden)
                 prepared = run_action.prepare(attempt, context)
                 prepared.executor.prepare(prepared.job)
         except AgentError:

@@ -3,11 +3,12 @@
 import re
 
 from agent.actions.base import Attempt
-from agent.config import Account, Config
+from agent.config import Account, Config, HostGroup, Secret
 from agent.errors import RefusedError
 from agent.model.glob import matches
 from agent.model.ids import RefName
 from agent.model.plan import Deploy, Run
+from agent.settings import Server
 
 _PLAIN_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+/[A-Za-z0-9._~/:@!$&'()*+,;=-]*(\?[\x21-\x7e]*)?")
 
@@ -35,17 +36,16 @@ class Permit:
 
     def check_group(self, attempt: Attempt, name: str) -> None:
         """Raises RefusedError if the attempt may not reach the hosts of this group; like a secret, it may not be there at all."""
-        group = self._config.hosts.get(name)
-        where = f"host group {name} is not open to stage {attempt.stage.name} of {attempt.execution.pipeline}"
-        if not group or not _any(group.pipelines, attempt.execution.pipeline) or not _any(group.stages, attempt.stage.name):
+        where = f"host group {name} is not open to {_stage(attempt)}"
+        if not _is_open(self._config.hosts.get(name), attempt):
             raise RefusedError(where, hint=f"the operator lists it under [hosts.{name}] in pipeline/config.toml")
         self._need_protection(attempt, where)
 
     def account(self, attempt: Attempt, name: str, region: str) -> Account:
         """An account of AWS. Raises RefusedError if the attempt may not use it, or not in this region; it may not even exist."""
         account = self._config.accounts.get(name)
-        where = f"AWS account {name} is not open to stage {attempt.stage.name} of {attempt.execution.pipeline}"
-        if not account or not _any(account.pipelines, attempt.execution.pipeline) or not _any(account.stages, attempt.stage.name):
+        where = f"AWS account {name} is not open to {_stage(attempt)}"
+        if not account or not _is_open(account, attempt):
             raise RefusedError(where, hint=f"the operator lists it under [accounts.{name}] in pipeline/config.toml")
         self._need_protection(attempt, where)
         if region and not _any(account.regions, region):
@@ -53,12 +53,21 @@ class Permit:
             raise RefusedError(f"{where} in {region}", hint=hint)
         return account
 
-    def check_url(self, attempt: Attempt, url: str) -> None:
-        """Raises RefusedError if the operator does not open a URL to the attempt."""
-        where = f"{url} is not open to {attempt.execution.pipeline}"
-        if not any(_covers(allowed, url) for allowed in self._config.http.urls):
-            raise RefusedError(where, hint="the operator lists it under [http] urls in pipeline/config.toml")
-        self._need_protection(attempt, where)
+    def server(self, attempt: Attempt, where: str) -> tuple[str, Server]:
+        """The server of this name, or the one that this URL is at, with its name. Raises RefusedError if it is not open."""
+        said = f"{where} is not open to {_stage(attempt)}"
+        opened = {name: server for name, server in self._config.servers.items() if _is_open(server, attempt)}
+        if "://" in where:
+            fitting = [name for name, server in opened.items() if _covers(server.url, where)]
+        else:
+            fitting = [name for name, server in opened.items() if name == where and server.url.endswith("/")]
+        if not fitting:
+            raise RefusedError(
+                said, hint="the operator lists it under [servers] in pipeline/config.toml, with all below a url that ends in /"
+            )
+        self._need_protection(attempt, said)
+        nearest = max(fitting, key=lambda name: len(opened[name].url))
+        return nearest, opened[nearest]
 
     def _need_protection(self, attempt: Attempt, where: str) -> None:
         if not self.is_protected(attempt.execution.ref):
@@ -70,8 +79,8 @@ class Permit:
     def _check_secret(self, attempt: Attempt, name: str) -> None:
         """Why an attempt may not have a secret: it must not even learn whether one of another pipeline exists."""
         secret = self._config.secrets.get(name)
-        where = f"secret {name} is not given to stage {attempt.stage.name} of {attempt.execution.pipeline}"
-        if not secret or not _any(secret.pipelines, attempt.execution.pipeline) or not _any(secret.stages, attempt.stage.name):
+        where = f"secret {name} is not given to {_stage(attempt)}"
+        if not secret or not _is_open(secret, attempt):
             raise RefusedError(where, hint=f"the operator lists it under [secrets.{name}] in pipeline/config.toml")
         if not secret.unprotected:
             self._need_protection(attempt, where)
@@ -102,6 +111,15 @@ class Permit:
             raise RefusedError(
                 "containers get no network here", hint="the operator sets `network = true` under [docker] in pipeline/config.toml"
             )
+
+
+def _stage(attempt: Attempt) -> str:
+    return f"stage {attempt.stage.name} of {attempt.execution.pipeline}"
+
+
+def _is_open(section: Account | HostGroup | Secret | Server | None, attempt: Attempt) -> bool:
+    """Whether a table of the operator's is there, and for this stage of this pipeline."""
+    return bool(section and _any(section.pipelines, attempt.execution.pipeline) and _any(section.stages, attempt.stage.name))
 
 
 def _covers(allowed: str, url: str) -> bool:

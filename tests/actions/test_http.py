@@ -5,9 +5,10 @@ from datetime import timedelta
 import pytest
 
 from agent.actions.http import HttpAction
-from agent.config import Config, Http
+from agent.config import Config, Secret
 from agent.errors import RefusedError
 from agent.model.outcome import Reason, Status
+from agent.settings import Server
 from tests.support.attempts import Bench, using
 from tests.support.web import Web
 
@@ -22,7 +23,7 @@ def web():
 @pytest.fixture
 def bench(tmp_path, web):
     bench = Bench(tmp_path)
-    bench.config = Config(protected=("main",), http=Http(urls=(f"{web.url}/open/",)))
+    bench.config = Config(protected=("main",), servers={"hooks": Server(url=f"{web.url}/open/")})
     return bench
 
 
@@ -53,6 +54,27 @@ def test_is_called_again_until_it_is_so(bench, web):
     assert call(bench, web, {"retries": "1"}).succeeded
     keys = {asked.headers["Idempotency-Key"] for asked in web.asked}
     assert (len(web.asked), len(keys)) == (2, 1)
+
+
+def test_waits_where_it_is_asked_to_and_counts_no_try(bench, web):
+    web.answers.extend([(503, {"Retry-After": "0"}), (429, {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}), (200, {})])
+    assert call(bench, web).succeeded
+    assert len(web.asked) == 3
+    assert "asks to wait 0 s; trying again" in bench.log.notices[0]
+
+
+@pytest.mark.parametrize(("user", "login"), [("agent", "Basic YWdlbnQ6aHVudGVyMjI="), ("", "Bearer hunter22")])
+def test_who_the_agent_is_stands_in_the_operators_file(bench, web, tmp_path, user, login):
+    (tmp_path / "token").write_text("hunter22\n")
+    (tmp_path / "token").chmod(0o600)
+    server = Server(url=f"{web.url}/open/", user=user, secret="T", stages=("test",))
+    bench.config = Config(protected=("main",), servers={"hooks": server}, secrets={"T": Secret(file="token", pipelines=())})
+    assert call(bench, web).succeeded
+    assert [asked.headers["Authorization"] for asked in web.asked] == [login]
+    assert bench.hidden.text(f"hunter22, {login}") == f"***, {login.split()[0]} ***"
+    bench.config = Config(protected=("main",), servers={"hooks": Server(url=f"{web.url}/open/", stages=("production",))})
+    with pytest.raises(RefusedError, match="is not open to stage test of release"):
+        call(bench, web, number=2)
 
 
 def test_no_more_often_than_it_should(bench, web):

@@ -24,6 +24,10 @@ pipelines = ["release"]
 role = "arn:aws:iam::123456789012:role/deploy"
 regions = ["eu-*"]
 stages = ["production"]
+[servers.ci]
+url = "https://jenkins.example.com/"
+user = "agent"
+secret = "TOKEN"
 """
 
 
@@ -49,6 +53,7 @@ def test_a_protected_ref(capsys, repository, ref):
     assert "hosts web: pipelines *; stages production" in text
     account = "AWS account prod: arn:aws:iam::123456789012:role/deploy; regions eu-*; pipelines *; stages production"
     assert account in text
+    assert "server ci: https://jenkins.example.com/; pipelines *; stages *" in text
 
 
 def test_an_unprotected_ref(capsys, repository):
@@ -57,6 +62,7 @@ def test_an_unprotected_ref(capsys, repository):
     assert "secret TOKEN: never, as the ref is not protected" in text
     assert "hosts web: never, as the ref is not protected" in text
     assert "AWS account prod: never, as the ref is not protected" in text
+    assert "server ci: never, as the ref is not protected" in text
     assert "images python:*; network never" in text
     assert "local processes: never" in text
 

@@ -16,8 +16,11 @@ from agent.executors.local import LocalExecutor
 from agent.model.execution import Execution, TriggerType
 from agent.model.ids import ActionName, ExecutionId, Oid, PipelineName, RefName, StageName, attempt_id
 from agent.model.plan import ArtifactInput, Plan, PlannedAction, PlannedStage, Run, Use
-from agent.worker import accounts
+from agent.secrets.redact import Redactor
+from agent.worker import accounts, servers
 from agent.worker.permit import Permit
+from agent.worker.sources import secrets_of
+from agent.worker.terms import Terms
 
 COMMIT = Oid("1" * 40)
 EXECUTION = ExecutionId("0" * 26)
@@ -58,6 +61,7 @@ class Bench:
         self.protected = True
         self.refusal = ""
         self.operator: dict[str, str] = {}
+        self.hidden = Redactor(())
         self.config = Config(protected=("main",), accounts={"default": Account(region="eu-west-1")})
         (root / "artifacts").mkdir(parents=True, exist_ok=True)
         environment = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
@@ -102,8 +106,9 @@ class Bench:
             copy_tree(lowers[0], place)
         return place
 
-    def permit_url(self, attempt, url):
-        Permit(self.config).check_url(attempt, url)
+    def server(self, attempt, where):
+        terms = Terms(self.config, "", Permit(self.config), secrets_of(self.root, self.config, {}))
+        return servers.server(terms, self.hidden, attempt, where)
 
     def clients(self, attempt, account, region):
         return accounts.clients(Permit(self.config), Sessions(), attempt, account, region)

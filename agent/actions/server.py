@@ -1,0 +1,95 @@
+"""A web server that the operator opens to an attempt, and what is asked of it."""
+
+import contextlib
+import http.client
+from collections.abc import Iterator, Mapping
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+from agent.errors import EnvironmentFault, Unavailable
+from agent.model.value import Value
+
+WAIT = 30.0  # seconds that it may be silent
+CHUNK = 64 * 1024  # bytes
+
+
+class Answer:
+    """An answer, read while its connection stands. Each method raises Unavailable where it breaks off."""
+
+    def __init__(self, answer: http.client.HTTPResponse, whence: str) -> None:
+        self.status = answer.status
+        self.headers = answer.headers
+        self.whence = whence
+        self._answer = answer
+
+    def chunks(self, most: int = CHUNK) -> Iterator[bytes]:
+        """The body as it comes, in parts of at most so many bytes."""
+        while True:
+            with _heard(self.whence):
+                data = self._answer.read1(most)
+            if not data:
+                return
+            yield data
+
+    def body(self, cap: int) -> bytes:
+        """At most so many bytes of the body."""
+        data = b""
+        for chunk in self.chunks():
+            data += chunk
+            if len(data) >= cap:
+                break
+        return data[:cap]
+
+    def obey(self) -> None:
+        """Raises Unavailable if the answer asks to come again later (RFC 9110, 10.2.3)."""
+        after = _seconds(self.headers.get("Retry-After", "").strip(), self.headers.get("Date", ""))
+        if self.status in {429, 503} and after is not None:
+            raise Unavailable(f"{self.whence} answers {self.status} and asks to wait {after:.0f} s", after=after)
+
+
+class Server(Value, frozen=True, kw_only=True):
+    """`url` is what its addresses begin with, `login` the Authorization header, if there is one."""
+
+    name: str
+    url: str
+    login: str = ""
+
+    @contextlib.contextmanager
+    def ask(
+        self, method: str, url: str, body: bytes = b"", headers: Mapping[str, str] | None = None, wait: float = WAIT
+    ) -> Iterator[Answer]:
+        """One request; redirects are not followed. Raises Unavailable, and EnvironmentFault for what HTTP does not allow."""
+        parts = urlsplit(url)
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        target = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
+        with contextlib.closing(kind(parts.hostname or "", parts.port, timeout=wait)) as connection:
+            with _heard(parts.netloc):
+                connection.request(method, target, body or None, self._headers(headers or {}))
+                answer = connection.getresponse()
+            yield Answer(answer, parts.netloc)
+
+    def _headers(self, given: Mapping[str, str]) -> dict[str, str]:
+        """Ours, where others do not take their place."""
+        ours = {"User-Agent": "git-pipeline", **({"Authorization": self.login} if self.login else {})}
+        theirs = {name.lower() for name in given}
+        return {**{name: value for name, value in ours.items() if name.lower() not in theirs}, **given}
+
+
+@contextlib.contextmanager
+def _heard(whence: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, http.client.HTTPException) as error:
+        raise Unavailable(f"no answer from {whence}: {error}", hint="is the server up?") from error
+    except ValueError as error:  # its text would show the header, and with it the secret
+        raise EnvironmentFault("the URL or a header has a character that HTTP does not allow") from error
+
+
+def _seconds(said: str, now: str) -> float | None:
+    """How long Retry-After asks to wait, seconds or a date by the server's own clock; None if it does not say."""
+    if said.isdecimal():
+        return float(said)
+    try:
+        return max(0.0, (parsedate_to_datetime(said) - parsedate_to_datetime(now)).total_seconds())
+    except (ValueError, TypeError):
+        return None
