@@ -1,5 +1,6 @@
 """How `git pipeline run` does it: what is run, what is left out, and how it is shown while it goes on."""
 
+import getpass
 import hashlib
 import os
 import sys
@@ -14,9 +15,11 @@ import click
 from agent.cli import console
 from agent.cli.check import judged
 from agent.cli.graph import choose as choose_pipeline
+from agent.cli.questions import ask
 from agent.cli.remote import discover
 from agent.cli.source import choose
 from agent.cli.worktree import commit_of, work_tree
+from agent.config import parse
 from agent.errors import DefinitionError, UsageError
 from agent.execution.state import ExecutionState
 from agent.git.command import Git
@@ -31,11 +34,16 @@ from agent.plan import build, parameters
 from agent.plan.part import Part, part
 from agent.results import recording
 from agent.state.queue import Row
-from agent.worker.follow import Followed, Output, follow
+from agent.worker import terms
+from agent.worker.follow import Followed, Output, follow, let_go
+from agent.worker.leftovers import prune
 from agent.worker.rehearsal import Rehearsal, Stage
 
 Given = tuple[tuple[str, str], ...]
-_ELSEWHERE = ("  to read it: ", "  or with git alone: ")  # lines of a feed that speak of notes, of which there are none here
+_ELSEWHERE = (  # lines of a feed that speak of notes and of pushed tags, of which there are none here
+    *("  to read it: ", "  or with git alone: ", "  to approve: ", "  to reject: "),
+)
+_STOPPING = "stopping; what runs is being ended"
 _STOPPED = 130
 
 
@@ -65,6 +73,7 @@ class Wanted(NamedTuple):
     env_file: Path | None
     secrets: tuple[str, ...]
     deploy: bool
+    approvals: bool
     config: Path | None
     shell_on_failure: bool
 
@@ -73,10 +82,11 @@ def rehearse(wanted: Wanted) -> int:
     """Run it and show it; the exit code. Raises AgentError."""
     source = discover(os.environ)
     values = _read(wanted.env_file)
-    rehearsal = Rehearsal(_home(source), source, os.environ | values)
+    rehearsal = Rehearsal(_home(source), source, os.environ | values, wanted.config and wanted.config.resolve())
     subject = _subject(source, rehearsal, wanted.commit)
     whole, variables = _plan(rehearsal.git, subject, wanted.pipeline, wanted.given, values)
-    chosen = part(whole, _chosen(whole, wanted.only), reaches_out=wanted.deploy)
+    approver = getpass.getuser() if wanted.approvals else ""
+    chosen = part(whole, _chosen(whole, wanted.only), reaches_out=wanted.deploy, approver=approver)
     settings = _config(chosen.plan, subject.ref, Settings(wanted.config, wanted.secrets, values))
     paint = console.Paint(console.colours(os.environ, sys.stdout))
     _announce(subject, chosen, paint)
@@ -85,10 +95,11 @@ def rehearse(wanted: Wanted) -> int:
         return 0
     with rehearsal.alone(settings, keeps_failed=wanted.shell_on_failure) as stage:
         row = stage.queue(chosen.plan, subject.commit, subject.ref, variables)
-        stopped = _played(stage, row, paint)
+        stopped = _Show(stage, row, paint).play()
         status = Status(stage.row(row.id).status)
         if wanted.shell_on_failure and not stopped:
             _open_shells(stage, row)
+        prune(rehearsal, datetime.now(UTC))
     return _STOPPED if stopped else int(status is not Status.SUCCEEDED)
 
 
@@ -151,13 +162,13 @@ def _chosen(plan: Plan, words: str) -> frozenset[tuple[str, str]]:
 
 def _config(plan: Plan, ref: RefName, settings: Settings) -> str:
     """Everything is allowed to the user on the user's own machine; --config stands before that, and may forbid it."""
-    wanted = {name for stage in plan.stages for action in stage.actions for name in action.secrets}
+    known = parse(terms.read((settings.config,))).secrets if settings.config else {}
+    wanted = {name for stage in plan.stages for action in stage.actions for name in action.secrets} - known.keys()
     given = sorted(name for name in wanted if name in settings.secrets or name in settings.values)
     told = [f'[secrets.{name}]\nenvironment = "{name}"\nunprotected = true\n' for name in given]
-    if settings.config:
-        return settings.config.read_text() + "\n" + "".join(told)
     short = ref.removeprefix("refs/heads/")
-    return f'linger = "PT0S"\nprotected = ["{short}"]\n[local]\nenabled = true\n' + "".join(told)
+    ours = "" if settings.config else f'protected = ["{short}"]\n[local]\nenabled = true\n'
+    return 'linger = "PT0S"\n' + ours + "".join(told)
 
 
 def _announce(subject: Subject, chosen: Part, paint: console.Paint) -> None:
@@ -195,32 +206,52 @@ class _Lines(Output):
         return line
 
 
-def _played(stage: Stage, row: Row, paint: console.Paint) -> bool:
-    """Run it and show it; True if it was stopped by Ctrl-C, at which everything it started ends."""
-    stopped = False
+class _Show:
+    """One execution on the screen."""
 
-    def watch() -> None:
-        nonlocal stopped
-        label = f"{row.pipeline} #{row.number}"
-        while not follow_once(label):
-            stopped = True
-            click.echo("stopping; what runs is being ended", err=True)
-            stage.stop(row)
+    def __init__(self, stage: Stage, row: Row, paint: console.Paint) -> None:
+        self._stage = stage
+        self._row = row
+        self._lines = _Lines(paint)
+        self._start = 0
 
-    start = 0
-
-    def follow_once(label: str) -> bool:
-        nonlocal start
-        feed = Path(stage.home) / "executions" / row.id / "feed"
+    def play(self) -> bool:
+        """Run it and show it, and put its questions; True if it was stopped by Ctrl-C, at which everything it started ends."""
+        stopped = self._turn()
         try:
-            follow(stage.home, [Followed(row.id, label, start)], _Lines(paint), time.monotonic, time.sleep)
+            while not stopped and ask(self._stage, self._row):
+                stopped = self._turn()
+        except click.Abort:
+            click.echo(f"\n{_STOPPING}", err=True)
+            self._stage.stop(self._row)
+            self._turn()
+            return True
+        return stopped
+
+    def _turn(self) -> bool:
+        """Until it has ended or waits for an answer; True if it was stopped."""
+        stopped = False
+
+        def watch() -> None:
+            nonlocal stopped
+            while not self._follow():
+                stopped = True
+                click.echo(_STOPPING, err=True)
+                self._stage.stop(self._row)
+
+        self._stage.play(watch)
+        self._start = let_go(self._stage.home, self._row.id)
+        return stopped
+
+    def _follow(self) -> bool:
+        feed = Path(self._stage.home) / "executions" / self._row.id / "feed"
+        followed = Followed(self._row.id, f"{self._row.pipeline} #{self._row.number}", self._start)
+        try:
+            follow(self._stage.home, [followed], self._lines, time.monotonic, time.sleep)
         except KeyboardInterrupt:
-            start = feed.stat().st_size if feed.exists() else 0
+            self._start = feed.stat().st_size if feed.exists() else 0
             return False
         return True
-
-    stage.play(watch)
-    return stopped
 
 
 def _open_shells(stage: Stage, row: Row) -> None:

@@ -14,10 +14,8 @@ from agent.errors import ConfigError
 from agent.results import summary
 from agent.state.queue import Row
 from agent.worker import wake
-from agent.worker.follow import Followed, Output, follow
+from agent.worker.follow import Followed, Output, follow, let_go
 from agent.worker.intake import Admission, Intake
-
-LEAVE = b"\x04\n"
 
 
 @click.command(short_help="go on with what a killed worker left")
@@ -80,10 +78,5 @@ def _require_life(desk: Desk, worker: int) -> None:
 
 def _followed(home: Path, row: Row) -> tuple[Followed, bool]:
     """The execution with what its feed still has to say, and whether that is nothing: it ended, or waits for people."""
-    path = home / "executions" / row.id / "feed"
-    try:
-        said = path.read_bytes()
-    except OSError:
-        said = b""
-    offset = (b"\n" + said).rfind(b"\n" + LEAVE) + len(LEAVE) if LEAVE in said else 0
-    return Followed(row.id, asking.label(row), offset), offset > 0 and offset == len(said)
+    offset, path = let_go(str(home), row.id), home / "executions" / row.id / "feed"
+    return Followed(row.id, asking.label(row), offset), 0 < offset == path.stat().st_size

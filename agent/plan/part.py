@@ -7,7 +7,7 @@ import msgspec
 from msgspec.structs import replace
 
 from agent.definition.references import references
-from agent.model.plan import Approval, Condition, Deploy, Plan, PlannedAction, PlannedStage, Rule, Run, Use
+from agent.model.plan import Approval, Condition, Deploy, Group, Plan, PlannedAction, PlannedStage, Rule, Run, Use
 
 Place = tuple[str, str]  # stage and action
 Name = TypeVar("Name", bound=str)
@@ -27,21 +27,23 @@ class Part(NamedTuple):
     left: tuple[Left, ...]
 
 
-def part(plan: Plan, chosen: Collection[Place], *, reaches_out: bool) -> Part:
-    """The chosen actions of a plan with those that make their artifacts and outputs, and nothing that people decide.
+def part(plan: Plan, chosen: Collection[Place], *, reaches_out: bool, approver: str = "") -> Part:
+    """The chosen actions of a plan with those that make their artifacts and outputs.
 
-    `reaches_out`: also deploys, scripts on hosts and what `uses` a provider. Windows and automatic rollbacks are left out.
+    `reaches_out`: also deploys, scripts on hosts and what `uses` a provider. `approver`: who is asked for all approvals, in the
+    place of all others; without one they are left out. So are windows and automatic rollbacks.
     """
     wanted = _with_producers(plan, chosen)
     left = tuple(
         Left(f"{stage.name}/{action.name}", why)
         for stage in plan.stages
         for action in stage.actions
-        if (stage.name, action.name) in wanted and (why := _why_left(action, reaches_out))
+        if (stage.name, action.name) in wanted and (why := _why_left(action, reaches_out, approver))
     )
     gone = {one.place for one in left}
     stages = [
-        _stage(stage, {name for of, name in wanted if of == stage.name and f"{of}/{name}" not in gone}) for stage in plan.stages
+        _stage(stage, {name for of, name in wanted if of == stage.name and f"{of}/{name}" not in gone}, approver)
+        for stage in plan.stages
     ]
     kept = {stage.name for stage in stages if stage.actions}
     needs = {stage.name: stage.needs for stage in plan.stages}
@@ -50,9 +52,9 @@ def part(plan: Plan, chosen: Collection[Place], *, reaches_out: bool) -> Part:
     return Part(replace(plan, stages=tuple(opened), rollback=True), left + closed)
 
 
-def _why_left(action: PlannedAction, reaches_out: bool) -> str:
+def _why_left(action: PlannedAction, reaches_out: bool, approver: str) -> str:
     match action.work:
-        case Approval():
+        case Approval() if not approver:
             return "an approval"
         case Deploy(to=to) if not reaches_out:
             return f"a deploy to {to}"
@@ -80,10 +82,16 @@ def _with_producers(plan: Plan, chosen: Collection[Place]) -> set[Place]:
     return wanted
 
 
-def _stage(stage: PlannedStage, names: Collection[str]) -> PlannedStage:
+def _stage(stage: PlannedStage, names: Collection[str], approver: str) -> PlannedStage:
     needs = {action.name: action.needs for action in stage.actions}
-    kept = [action for action in stage.actions if action.name in names]
+    kept = [_asking(action, approver) for action in stage.actions if action.name in names]
     return replace(stage, actions=tuple(replace(action, needs=_past(needs, action.name, names)) for action in kept))
+
+
+def _asking(action: PlannedAction, approver: str) -> PlannedAction:
+    if not isinstance(action.work, Approval):
+        return action
+    return replace(action, work=replace(action.work, groups=(Group(any_of=(approver,)),), not_author=False))
 
 
 def _past(needs: Mapping[Name, Sequence[Name]], name: Name, kept: Collection[str]) -> tuple[Name, ...]:

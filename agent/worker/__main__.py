@@ -16,6 +16,7 @@ from agent.log import Log
 from agent.worker import wake
 from agent.worker.bell import Bell
 from agent.worker.messages import Ring
+from agent.worker.places import Directories
 from agent.worker.wiring import Worker, clock
 
 PATIENCE = 10.0  # seconds to wait for the lock of a worker that is just leaving
@@ -38,7 +39,7 @@ def main(arguments: list[str]) -> int:
 
 def _work(repository: Path, home: str, lock: int, descriptor: int) -> int:
     bell = Bell(home, descriptor)
-    worker = Worker(repository, os.environ)
+    worker = Worker(Directories(repository), os.environ)
     if _is_dirty(lock):
         worker.recover()
     _mark(lock, f"{os.getpid()}\n")

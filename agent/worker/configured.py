@@ -16,4 +16,4 @@ def load_config(directories: Directories) -> Config:
 
 def layers_of(directories: Directories) -> tuple[Path, ...]:
     """The files of the configuration, from the weakest to the strongest."""
-    return SYSTEM_CONFIG, directories.root / "config.toml"
+    return SYSTEM_CONFIG, *directories.configs

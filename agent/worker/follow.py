@@ -81,6 +81,17 @@ def follow(
     return True
 
 
+def let_go(directory: str, execution: str) -> int:
+    """The byte of a feed behind which followers were last told that they may leave; 0 if that has not been."""
+    try:
+        with open(f"{directory}/executions/{execution}/feed", "rb") as file:  # noqa: PTH123 - pathlib costs every push its import
+            said = b"\n" + file.read()
+    except OSError:
+        return 0
+    found = said.rfind(b"\n" + LEAVE + b"\n")
+    return found + len(LEAVE) + 1 if found >= 0 else 0
+
+
 def _dead(feeds: Sequence["_Feed"], directory: str, output: Output) -> bool:
     lines = [line for feed in feeds for line in feed.read()]  # what it wrote between the last look and its end
     if all(feed.is_over for feed in feeds):

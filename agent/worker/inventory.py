@@ -26,10 +26,10 @@ def fleet_of(directories: Directories, config: Config, environment: Mapping[str,
     """The runner `ssh` of a repository, whose identity marks its jobs on the hosts."""
     sessions = Sessions()
     routes = Routes(
-        directories.root,
+        directories.named_from,
         Path(environment.get("HOME") or "~").expanduser(),
         environment.get("USER") or getpass.getuser(),
-        _passphrases(config, secrets_of(directories.root, config, environment)),
+        _passphrases(config, secrets_of(directories.named_from, config, environment)),
         lambda group, host, user, key: hosts.admit(sessions, group.ec2, host, user, key),
     )
 

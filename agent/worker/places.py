@@ -9,9 +9,12 @@ from agent.model.ids import ExecutionId
 class Directories:
     """The paths of one repository's state; nothing is created here."""
 
-    def __init__(self, repository: Path) -> None:
+    def __init__(self, repository: Path, given: Path | None = None) -> None:
+        """`given` is an operator's file that stands elsewhere."""
         self.repository = repository
         self.root = repository / "pipeline"
+        self.configs = (*((given,) if given else ()), self.root / "config.toml")  # from the weakest to the strongest
+        self.named_from = self.configs[0].parent  # where relative paths in the operator's file begin
         self.executions = self.root / "executions"
         self.checkouts = self.root / "checkouts"
         self.artifacts = self.root / "artifacts"

@@ -17,10 +17,12 @@ import msgspec
 from agent.errors import RefusedError
 from agent.git.command import Git, clean_environment
 from agent.git.snapshot import borrow
-from agent.model.control import Stop, Wish
+from agent.model.control import Demand, Stop, Wish
 from agent.model.execution import Execution, TriggerType
 from agent.model.ids import Oid, PipelineName, RefName
 from agent.model.plan import Plan, Work
+from agent.results import recording
+from agent.results.record import Record
 from agent.state.database import Database, open_database
 from agent.state.journal import Journal
 from agent.state.queue import Queue, Row
@@ -35,10 +37,11 @@ from agent.worker.wiring import Worker, clock, new_id
 class Rehearsal:
     """One repository's rehearsals. Raises AgentError if it cannot be made."""
 
-    def __init__(self, home: Path, source: Git, environment: Mapping[str, str]) -> None:
+    def __init__(self, home: Path, source: Git, environment: Mapping[str, str], config: Path | None = None) -> None:
+        """`config`: an operator's file."""
         self.repository = home
         self.git = Git(home, clean_environment(environment))
-        self.directories = Directories(home)
+        self.directories = Directories(home, config)
         self._environment = environment
         borrow(home, source)
         for directory in (
@@ -53,7 +56,7 @@ class Rehearsal:
     def alone(self, config: str, *, keeps_failed: bool) -> Iterator["Stage"]:
         """Where one execution can be run; raises RefusedError if another rehearsal goes on.
 
-        `config`: what the operator's configuration would say here. `keeps_failed`: what failed attempts leave stays until
+        `config`: what stands over the operator's file. `keeps_failed`: what failed attempts leave stays until
         `Stage.discard`.
         """
         file = os.open(self.directories.root / "worker.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -100,7 +103,7 @@ class Stage:
             self._queue.set_status(row.id, "Stopped", ended_at=clock().isoformat())
             self._queue.mark_published(row.id, row.last_seq)
         self._journal = Journal(database)
-        self.worker = Worker(of.repository, environment, keeps_failed=keeps_failed)
+        self.worker = Worker(of.directories, environment, keeps_failed=keeps_failed)
         if left:
             self.worker.recover()
 
@@ -139,9 +142,19 @@ class Stage:
 
     def stop(self, row: Row) -> None:
         """End it, and what runs of it."""
-        wish = Wish(demand=Stop(pipeline=PipelineName(row.pipeline), number=row.number, abandon=True), by=getpass.getuser())
-        Requests(self._database).add(clock().isoformat(), "stop", msgspec.json.encode(wish).decode())
+        self.ask(Stop(pipeline=PipelineName(row.pipeline), number=row.number, abandon=True))
+
+    def ask(self, demand: Demand, reason: str = "") -> None:
+        """Ask for something in the name of the user; it is done while it plays."""
+        wish = Wish(demand=demand, by=getpass.getuser(), reason=reason)
+        kind = str(demand.__struct_config__.tag)
+        Requests(self._database).add(clock().isoformat(), kind, msgspec.json.encode(wish).decode())
         self.worker.loop.post(Ring())
+
+    def record(self, row: Row) -> Record:
+        """How the execution stands, as it would be told in notes."""
+        running = self._running(row)
+        return recording.make(running.execution, running.plan, running.state, clock())
 
     def failed(self, row: Row) -> tuple["Failed", ...]:
         """The attempts that failed and are kept."""

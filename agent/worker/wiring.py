@@ -83,15 +83,17 @@ def new_id() -> ExecutionId:
 class Worker:
     """One repository's worker: the loop with everything it needs."""
 
-    def __init__(self, repository: Path, environment: Mapping[str, str], *, keeps_failed: bool = False) -> None:
+    def __init__(self, directories: Directories, environment: Mapping[str, str], *, keeps_failed: bool = False) -> None:
         """Raises AgentError if the state cannot be read. A configuration that is broken lets nothing new start, and no more."""
-        self._directories = directories = Directories(repository)
+        self._directories = directories
         self._log = Log(sys.stderr, clock)
         self._sessions = Sessions()
         self._database = database = open_database(str(directories.root / "state.db"))
-        self._book = Book(layers_of(directories), Policies(database), lambda one: secrets_of(directories.root, one, environment))
+        self._book = Book(
+            layers_of(directories), Policies(database), lambda one: secrets_of(directories.named_from, one, environment)
+        )
         self._config = config = self._settings()
-        self._git = git = Git(str(repository), clean_environment(environment))
+        self._git = git = Git(str(directories.repository), clean_environment(environment))
         self._queue, self._journal, passes = Queue(database), Journal(database), Passes(database)
         intake = Intake(git, database, clock)
         pool = Pool(config.concurrency, lambda error: self._log.bug("a task in the background has failed", error))

@@ -2,17 +2,23 @@
 
 import os
 import pty
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from agent.worker.leftovers import KEPT
+from tests.support.farm import Farm
 from tests.support.repo import Repo
 
 ROOT = Path(__file__).parents[2]
+IN_SHELL = "a shell with its files"
 PIPELINE = """\
 variables:
   who: {default: world}
@@ -184,14 +190,15 @@ def test_only_one_at_a_time(repo, call, tmp_path):
     assert process.wait() == 0
 
 
-def in_terminal(typed: str, *words: str, **environment: str) -> str:
-    """What a terminal shows of `git pipeline run` where somebody types when asked."""
+def in_terminal(typed: dict[str, str], *words: str, **environment: str) -> tuple[int, str]:
+    """Exit code of `git pipeline run`, and what a terminal shows of it where somebody types when asked."""
+    waiting = list(typed.items())
     child, terminal = pty.fork()
     if child == 0:
         os.execve(
             sys.executable, [sys.executable, "-m", "agent", "run", *words], os.environ | {"PYTHONPATH": str(ROOT)} | environment
         )
-    shown, is_typed = b"", False
+    shown, seen = b"", 0
     while True:
         try:
             piece = os.read(terminal, 65536)
@@ -200,17 +207,16 @@ def in_terminal(typed: str, *words: str, **environment: str) -> str:
         if not piece:
             break
         shown += piece
-        if not is_typed and b"a shell with its files" in shown:
-            os.write(terminal, typed.encode())
-            is_typed = True
-    os.waitpid(child, 0)
+        if waiting and waiting[0][0].encode() in shown[seen:]:
+            os.write(terminal, waiting.pop(0)[1].encode())
+            seen = len(shown)
     os.close(terminal)
-    return shown.decode(errors="replace")
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), shown.decode(errors="replace")
 
 
 def test_a_shell_where_it_failed(repo, tmp_path):
     repo.write({".pipeline/ci.yaml": script("echo left > behind; exit 1")})
-    shown = in_terminal("echo $((40+2)) $(cat behind)\nexit\n", "--shell-on-failure", SHELL="/bin/sh")
+    _, shown = in_terminal({IN_SHELL: "echo $((40+2)) $(cat behind)\nexit\n"}, "--shell-on-failure", SHELL="/bin/sh")
     assert "build/make failed; a shell with its files" in shown
     assert "42 left" in shown
     assert list((tmp_path / "cache").glob("git-pipeline/run/*/pipeline/workspaces/*")) == []
@@ -226,7 +232,7 @@ def test_in_a_container(repo, call, busybox):
 @pytest.mark.usefixtures("engine")
 def test_a_shell_in_the_container(repo, busybox):
     repo.write({".pipeline/ci.yaml": script("echo left > /tmp/behind; exit 1", f"image: {busybox!r}")})
-    shown = in_terminal("echo $((40+2)) $(cat /tmp/behind) $(cat file)\nexit\n", "--shell-on-failure")
+    _, shown = in_terminal({IN_SHELL: "echo $((40+2)) $(cat /tmp/behind) $(cat file)\nexit\n"}, "--shell-on-failure")
     assert "42 left committed" in shown
 
 
@@ -242,3 +248,101 @@ def test_what_a_killed_run_left_is_ended_and_not_gone_on_with(repo, call, tmp_pa
     code, out, _ = call("run")
     assert (code, "ci #1" in out, "build/make | anew" in out) == (0, False, True)
     until_gone((tmp_path / "pid").read_text().strip())
+
+
+APPROVED = """\
+stages:
+  - name: sign-off
+    actions:
+      - name: qa
+        approval: {by: [qa-lead], count: 2, not_author: true, message: Is it good?}
+  - name: after
+    actions:
+      - name: last
+        runner: local
+        run: echo on we go
+"""
+
+
+def test_approvals_are_asked_for_at_the_terminal(repo, tmp_path):
+    repo.write({".pipeline/ci.yaml": APPROVED})
+    code, shown = in_terminal({"approve sign-off/qa?": "y\n", "comment": "looks fine\n"}, "--approvals")
+    assert code == 0, shown
+    assert "Is it good?" in shown
+    assert "looks fine" in shown.partition("approved by ")[2]
+    assert "on we go" in shown
+    assert "git tag" not in shown
+    code, shown = in_terminal({"approve sign-off/qa?": "n\n", "comment": "\n"}, "--approvals")
+    assert (code, "on we go" in shown) == (1, False)
+    code, shown = in_terminal({"approve sign-off/qa?": "\x03"}, "--approvals")
+    assert (code, "stopping" in shown, "ci #3  stopped" in shown) == (130, True, True)
+
+
+def test_without_a_terminal_nobody_is_asked(repo, call):
+    repo.write({".pipeline/ci.yaml": APPROVED})
+    code, out, _ = call("run", "--approvals")
+    assert (code, "sign-off/qa  skipped: an approval" in out, "after/last | on we go" in out) == (0, True, True)
+
+
+@pytest.fixture
+def farm(tmp_path):
+    made = Farm(tmp_path / "farm")
+    made.host()
+    yield made
+    made.close()
+
+
+def test_a_deploy_to_a_real_host_as_the_operators_file_says(repo, call, tmp_path, farm):
+    (host,) = farm.hosts
+    operators = tmp_path / "operators"
+    operators.mkdir()
+    (operators / "key").write_bytes(farm.key.read_bytes())
+    (operators / "key").chmod(0o600)
+    (operators / "known").write_text(f"{host.known}\n")
+    (operators / "word").write_text("open-sesame")
+    (operators / "word").chmod(0o600)
+    (operators / "config.toml").write_text(
+        f"""\
+protected = ["main"]
+[local]
+enabled = true
+[hosts.web]
+addresses = {{{host.name} = "{host.address}:{host.port}"}}
+user = "root"
+key = "key"
+known_hosts = "known"
+[secrets.WORD]
+file = "word"
+"""
+    )
+    deploy = "deploy: {to: web, strategy: all-at-once, path: /srv/web, start: 'echo \"$(cat file) here, $WORD\"'}"
+    more = f"stages: [{{name: production, actions: [{{name: web, secrets: [WORD], {deploy}}}]}}]\n"
+    repo.write({".pipeline/ci.yaml": more})
+    code, out, err = call("run", "--deploy", "--config", operators / "config.toml")
+    assert (code, err) == (0, ""), out
+    assert "production/web | " in out
+    assert "committed here, ***" in out
+    assert (host.root.parent / "srv" / "web" / "current" / "file").read_text() == "committed"
+
+
+def test_what_nobody_has_used_for_long_goes(repo, call, tmp_path):
+    repo.write({".pipeline/ci.yaml": script("exit 1")})  # the last that succeeded stay
+    call("run")
+    (own,) = (tmp_path / "cache" / "git-pipeline" / "run").glob("*.git")
+    fresh, old = own.with_name("fresh.git"), own.with_name("old.git")
+    for other in (fresh, old):
+        shutil.copytree(own, other, ignore=shutil.ignore_patterns("wake"))
+    long_ago = time.time() - (KEPT + timedelta(days=1)).total_seconds()
+    for file in (old / "pipeline" / "config.toml", own / "pipeline" / "pruned"):
+        os.utime(file, (long_ago, long_ago))
+    database = sqlite3.connect(own / "pipeline" / "state.db")
+    with database:
+        then = datetime.fromtimestamp(long_ago, UTC).isoformat()
+        database.execute("UPDATE executions SET created_at = ?, ended_at = ?", (then, then))
+    database.close()
+    repo.write({".pipeline/ci.yaml": script("exit 0")})
+    assert call("run")[0] == 0
+    assert (old.exists(), fresh.exists(), own.exists()) == (False, True, True)
+    assert len(list((own / "pipeline" / "executions").iterdir())) == 1
+    assert call("run")[0] == 0
+    assert len(list((own / "pipeline" / "executions").iterdir())) == 2
