@@ -19,6 +19,7 @@ from threading import Event, Lock
 from agent.errors import EnvironmentFault
 from agent.executors import processes
 from agent.executors.base import SECRETS_ENV, Ending, Job, LogSink, Places
+from agent.executors.child import spawn
 from agent.executors.container import shell
 from agent.executors.follow import with_timings
 from agent.executors.processes import MARK, OWNER, Identity
@@ -107,12 +108,8 @@ class LocalExecutor:
         environment = self._environment | job.env
         environment |= {MARK: job.id, OWNER: f"{self._owner} {job.execution}", "PIPELINE_CONTROL": str(job.control)}
         argv = ["/bin/sh", "-c", SUPERVISOR, "git-pipeline", str(workdir), *shell(job.shell)]
-        nothing = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
-        usual = [signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
         try:
-            return os.posix_spawn(
-                argv[0], argv, environment, file_actions=nothing, setsid=True, setsigmask=[], setsigdef=usual
-            )  # fmt: skip
+            return spawn(argv, environment)
         except OSError as error:
             raise EnvironmentFault(
                 f"a process cannot be started: {error.strerror}", hint="look at `ulimit -u` and free memory"
