@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from agent.model.execution import Execution
 from agent.model.ids import attempt_id
 from agent.results.record import LogRecord, Record
 from agent.results.summary import clean, line, size
@@ -81,10 +82,10 @@ def shorten(log: Path, cap: int, where: str) -> tuple[bytes, int]:
     return readable(head) + f"[… {size(cut)} cut out here; {where} …]\n".encode() + readable(tail), cut
 
 
-def section(record: Record, stage: str, action: str, attempt: int, status: str, body: bytes) -> Section:
+def section(of: Execution | Record, stage: str, action: str, attempt: int, status: str, body: bytes) -> Section:
     """The section of one attempt."""
     place = f"{stage}/{clean(action, 150)}"
-    return Section(record.pipeline, record.number, place, attempt, status, attempt_id(record.id, stage, action, attempt), body)
+    return Section(of.pipeline, of.number, place, attempt, status, attempt_id(of.id, stage, action, attempt), body)
 
 
 def encode(one: Section) -> bytes:

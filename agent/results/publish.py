@@ -1,6 +1,6 @@
 """Writes what an execution leaves in git: the log note first, then the record that speaks of it, then the note for people."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from agent.execution.state import ExecutionState
 from agent.model.execution import Execution
 from agent.model.ids import NOTES, PROVENANCE, SIGNERS, ExecutionId, attempt_id
 from agent.model.outcome import Outcome
-from agent.model.plan import Plan
+from agent.model.plan import Plan, PlannedStage
 from agent.model.value import Value
 from agent.results import audit, lognote, note, provenance, record, recording
 from agent.results.audit import Standing
@@ -67,6 +67,7 @@ class Publisher:
         self._standing = standing
         self._listed: set[str] = set()  # signers that are published
         self._spent: dict[str, float] = {}
+        self._last: dict[str, ExecutionState] = {}  # as it was published last, of what goes on
 
     def publish(self, execution: Execution, plan: Plan, state: ExecutionState, logs: Path, now: datetime) -> None:
         """Write the notes of this execution as it stands; `logs` is its directory of log files.
@@ -81,23 +82,33 @@ class Publisher:
                 f"cannot publish {execution.label}: {error}", hint="make room on the disk; what is missing is written later"
             ) from error
         spent = self._spent.pop(execution.id, 0.0) + self._clock() - began
+        self._last.pop(execution.id, None)
         if not state.status.is_final:
             self._spent[execution.id] = spent
+            self._last[execution.id] = state
 
     def _publish(self, execution: Execution, plan: Plan, state: ExecutionState, logs: Path, now: datetime) -> None:
         before = self._notes.read(RECORD, execution.commit)
         former = record.of(before, execution.id)
-        known = _known_logs(former) if former else {}
+        kept = _kept(former, self._last.get(execution.id), state)
+        changed = [stage for stage in plan.stages if stage.name not in kept]
+        known = _known_logs(former, kept) if former else {}
         fresh = [
             one
-            for one in _ended(execution, plan, state, logs)
+            for one in _ended(execution, changed, state, logs)
             if attempt_id(execution.id, one.stage, one.action, one.attempt) not in known and one.log.is_file()
         ]
-        made = recording.make(execution, plan, state, now, timings=self._timings(execution, former))
-        read = [self._read(made, plan, one) for one in fresh]
-        told = known | {one.id: log for one, log in read}
-        named = self._audited(execution, former, state, now)
-        made = recording.make(execution, plan, state, now, logs=told, timings=made.timings, audit=named)
+        read = [self._read(execution, plan, one) for one in fresh]
+        made = recording.make(
+            execution,
+            plan,
+            state,
+            now,
+            logs=known | {one.id: log for one, log in read},
+            timings=self._timings(execution, former),
+            audit=self._audited(execution, former, state, now),
+            kept=kept,
+        )
         self._write(made, record.line_of(before, execution.id), [one for one, _ in read], now)
 
     def _write(self, made: record.Record, former: bytes, logs: list[lognote.Section], now: datetime) -> None:
@@ -155,12 +166,12 @@ class Publisher:
         spent = self._spent.get(execution.id)
         return {"publish": round(spent, 3)} if spent is not None else (former.timings if former else {})
 
-    def _read(self, made: record.Record, plan: Plan, one: Ended) -> tuple[lognote.Section, record.LogRecord]:
-        cap = min(self._cap(made.id), TOTAL // max(1, sum(len(stage.actions) for stage in plan.stages)))
-        where = f"the whole log is on the server, until gc: pipeline/executions/{made.id}/logs/{one.log.name}"
+    def _read(self, execution: Execution, plan: Plan, one: Ended) -> tuple[lognote.Section, record.LogRecord]:
+        cap = min(self._cap(execution.id), TOTAL // max(1, sum(len(stage.actions) for stage in plan.stages)))
+        where = f"the whole log is on the server, until gc: pipeline/executions/{execution.id}/logs/{one.log.name}"
         body, cut = lognote.shorten(one.log, cap, where)
         measured = lognote.measure(one.log, one.outcome.log_lines or body.count(b"\n"))
-        section = lognote.section(made, one.stage, one.action, one.attempt, one.outcome.status.value, body)
+        section = lognote.section(execution, one.stage, one.action, one.attempt, one.outcome.status.value, body)
         digest = evidence.digest(section.body) if section.body else ""
         return section, msgspec.structs.replace(measured, cut=cut, digest=digest)
 
@@ -169,9 +180,16 @@ def _instead(content: bytes, _: bytes | None) -> bytes:
     return content
 
 
-def _ended(execution: Execution, plan: Plan, state: ExecutionState, logs: Path) -> Iterator[Ended]:
+def _kept(former: record.Record | None, last: ExecutionState | None, state: ExecutionState) -> dict[str, record.StageRecord]:
+    """The stages that the record tells already as they are: a state that did not change is the same object."""
+    if former is None or last is None:
+        return {}
+    return {stage.name: stage for stage in former.stages if last.stages.get(stage.name) is state.stages.get(stage.name)}
+
+
+def _ended(execution: Execution, stages: Iterable[PlannedStage], state: ExecutionState, logs: Path) -> Iterator[Ended]:
     """The attempts that ended, in the order of the plan."""
-    for stage in plan.stages:
+    for stage in stages:
         reached = state.stages[stage.name].actions if stage.name in state.stages else {}
         for action in stage.actions:
             if found := reached.get(action.name):
@@ -181,11 +199,12 @@ def _ended(execution: Execution, plan: Plan, state: ExecutionState, logs: Path) 
                     yield Ended(stage.name, action.name, number, outcome, logs / f"{name}.log")
 
 
-def _known_logs(former: record.Record) -> dict[str, record.LogRecord]:
-    """What a record says of logs: they are published already, and their files may be gone."""
+def _known_logs(former: record.Record, kept: Collection[str]) -> dict[str, record.LogRecord]:
+    """What a record says of logs, but for the stages that stay: they are published already, and their files may be gone."""
     return {
         attempt_id(former.id, stage.name, action.name, attempt.attempt): attempt.log
         for stage in former.stages
+        if stage.name not in kept
         for action in stage.actions
         for attempt in action.attempts
         if attempt.log and attempt.ended_at

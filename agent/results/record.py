@@ -6,6 +6,7 @@ new `schema`.
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from functools import lru_cache
 
 import msgspec
 
@@ -196,6 +197,7 @@ def decode(note: bytes) -> tuple[Record, ...]:
     return tuple(record for line in note.splitlines() if (record := _decode(line)) and record.schema == SCHEMA)
 
 
+@lru_cache(maxsize=8)  # the same line is read several times in a row, and may be long
 def _decode(line: bytes) -> Record | None:
     try:
         return msgspec.json.decode(line, type=Record)

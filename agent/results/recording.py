@@ -37,9 +37,13 @@ def make(
     logs: Logs | None = None,
     timings: Mapping[str, float] | None = None,
     audit: Audit | None = None,
+    kept: Mapping[str, StageRecord] | None = None,
 ) -> Record:
-    """The record of an execution as it stands. `logs` say by attempt id what the log files hold."""
-    audit = audit or Audit()
+    """The record of an execution as it stands. `logs` say by attempt id what the log files hold.
+
+    `kept`: the stages that were told before and have not changed, by name.
+    """
+    audit, kept = audit or Audit(), kept or {}
     return Record(
         id=execution.id,
         schema=SCHEMA,
@@ -61,7 +65,10 @@ def make(
         variables={**plan.variables, **execution.variables},
         definition=plan.definition,
         timings=dict(timings or {}),
-        stages=tuple(_stage(execution, stage, state.stages.get(stage.name), logs or {}, audit) for stage in plan.stages),
+        stages=tuple(
+            kept.get(stage.name) or _stage(execution, stage, state.stages.get(stage.name), logs or {}, audit)
+            for stage in plan.stages
+        ),
         policy=audit.policy,
         signers=audit.signers,
     )

@@ -15,7 +15,7 @@ from agent.execution.fold import evolve
 from agent.execution.state import ExecutionState
 from agent.git.notes import Notes
 from agent.model.ids import attempt_id
-from agent.results import lognote, note, record
+from agent.results import lognote, note, record, recording
 from agent.results.publish import LOG, PEOPLE, RECORD, Publisher
 from tests.support.published import git
 from tests.support.stories import COMMIT, Story
@@ -93,6 +93,19 @@ def test_publishing_again_writes_nothing(server: Server) -> None:
     assert server.commits() == before
     Publisher(server.notes, lambda _: CAP, float).publish(story.execution, story.plan, story.state, server.logs(story), story.now)
     assert server.commits() == before
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_published_step_by_step_it_says_what_it_says_at_once(server: Server, case: str) -> None:
+    """What did not change since the last time is not told anew: none of it may be stale."""
+    for story in CASES[case]():
+        state = ExecutionState()
+        for event in story.events:
+            state = evolve(state, event)
+            server.publisher.publish(story.execution, story.plan, state, server.logs(story), event.at)
+            told = record.of(server.read(RECORD), story.execution.id)
+            assert told is not None
+            assert record.says_the_same(told, recording.make(story.execution, story.plan, state, event.at))
 
 
 def test_what_writing_took_is_in_the_record(server: Server) -> None:
