@@ -1,6 +1,7 @@
 """The threads that perform: a bounded number of attempts at once, each with a way to stop it."""
 
 import queue
+import time
 from collections.abc import Callable
 from functools import partial
 from threading import Event, Lock, Thread, Timer
@@ -9,6 +10,10 @@ from typing import TypeVar
 T = TypeVar("T")
 Task = Callable[[], None]
 Failed = Callable[[Exception], None]
+
+CALM = 0.2  # seconds without a start or an end, until what ended is tidied up: what runs goes first
+LOOK = 0.05  # seconds between two looks whether it is calm
+MOST = 1000  # tasks that are put off at most
 
 
 class Pool:
@@ -25,6 +30,7 @@ class Pool:
         self._lock = Lock()
         self._background: queue.SimpleQueue[Task] = queue.SimpleQueue()
         self._tidying = 0
+        self._moved_at = 0.0
         Thread(target=self._tidy, name="background", daemon=True).start()
 
     @property
@@ -38,6 +44,7 @@ class Pool:
         stop = Event()
         with self._lock:
             self._stops[name] = stop
+            self._moved_at = time.monotonic()
         Thread(target=self._run, args=(name, work, done, stop), name=name, daemon=True).start()
 
     def stop(self, name: str) -> None:
@@ -52,7 +59,7 @@ class Pool:
             return name in self._stops
 
     def later(self, task: Task) -> None:
-        """Do this soon, in order, in the background."""
+        """Do this in the background, in order, once nothing has started or ended for a moment."""
         with self._lock:
             self._tidying += 1
         self._background.put(task)
@@ -79,11 +86,15 @@ class Pool:
         with self._lock:
             del self._stops[name]
             self._tidying += 1  # not quiet before somebody has heard of it
+            self._moved_at = time.monotonic()
         self._once(told)
 
     def _tidy(self) -> None:
         while True:
-            self._once(self._background.get())
+            task = self._background.get()
+            while self._tidying < MOST and (left := self._moved_at + CALM - time.monotonic()) > 0:
+                time.sleep(min(left, LOOK))
+            self._once(task)
 
     def _once(self, task: Task) -> None:
         try:

@@ -49,6 +49,18 @@ def test_the_background_keeps_its_order():
     wait(lambda: pool.is_quiet)
 
 
+def test_what_runs_goes_first_unless_too_much_is_put_off(monkeypatch):
+    monkeypatch.setattr("agent.worker.pool.CALM", LONG)
+    monkeypatch.setattr("agent.worker.pool.MOST", 2)
+    pool, seen = Pool(1), SimpleQueue()
+    pool.start("a", lambda stop: None, lambda _: seen.put("ended"))
+    assert seen.get(timeout=LONG) == "ended"
+    pool.later(lambda: seen.put("one"))
+    assert seen.empty()
+    pool.later(lambda: seen.put("two"))
+    assert seen.get(timeout=LONG) == "one"
+
+
 def test_a_task_that_fails_is_told_and_keeps_nobody_back():
     failed = []
     pool, seen = Pool(1, failed.append), SimpleQueue()
