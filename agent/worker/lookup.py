@@ -1,6 +1,7 @@
 """What `${{ }}` and `inputs` of an attempt can see: values and artifacts of what ran before it, also of a rollback's target."""
 
 from collections.abc import Iterator
+from operator import attrgetter
 
 import msgspec
 
@@ -18,6 +19,8 @@ from agent.state.journal import Journal
 from agent.state.queue import Queue
 from agent.worker.running import Running
 
+_SPEAKS, _LEAVES = attrgetter("namespace"), attrgetter("artifacts")
+
 
 class Lookup:
     """Answers from the journals; for a rollback the target execution's answers count, as it runs what that one ran."""
@@ -32,14 +35,14 @@ class Lookup:
         """All values that an attempt may look up, but for its matrix."""
         outputs: dict[str, dict[str, str]] = {}
         for plan, state in self._sources(running):
-            outputs |= {action.namespace: outcome.outputs for action, outcome in _ended(plan, state) if action.namespace}
+            outputs |= {action.namespace: outcome.outputs for action, outcome in _ended(plan, state, _SPEAKS)}
         return scope(running.execution, self._commit(running.execution), running.plan.variables, outputs, attempt=attempt)
 
     def inputs(self, running: Running) -> dict[str, ArtifactRecord]:
         """Artifacts by name."""
         found: dict[str, ArtifactRecord] = {}
         for plan, state in self._sources(running):
-            found |= {record.name: record for _, outcome in _ended(plan, state) for record in outcome.artifacts}
+            found |= {record.name: record for _, outcome in _ended(plan, state, _LEAVES) for record in outcome.artifacts}
         return found
 
     def _sources(self, running: Running) -> tuple[tuple[Plan, ExecutionState], ...]:
@@ -66,11 +69,11 @@ class Lookup:
         return self._facts[execution.id]
 
 
-def _ended(plan: Plan, state: ExecutionState) -> Iterator[tuple[PlannedAction, Outcome]]:
-    """The actions that have ended with their outcomes, in the order of the plan."""
+def _ended(plan: Plan, state: ExecutionState, which: attrgetter[object]) -> Iterator[tuple[PlannedAction, Outcome]]:
+    """Those actions that have ended with their outcomes, in the order of the plan."""
     for stage in plan.stages:
         if at := state.stages.get(stage.name):
-            for action in stage.actions:
+            for action in filter(which, stage.actions):  # asked for each attempt: most actions drop out at once
                 found = at.actions.get(action.name)
                 if found and found.outcome:
                     yield action, found.outcome
