@@ -1,6 +1,6 @@
 """What `${{ }}` and `inputs` of an attempt can see: values and artifacts of what ran before it, also of a rollback's target."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from operator import attrgetter
 
 import msgspec
@@ -69,7 +69,9 @@ class Lookup:
         return self._facts[execution.id]
 
 
-def _ended(plan: Plan, state: ExecutionState, which: attrgetter[object]) -> Iterator[tuple[PlannedAction, Outcome]]:
+def _ended(
+    plan: Plan, state: ExecutionState, which: Callable[[PlannedAction], object]
+) -> Iterator[tuple[PlannedAction, Outcome]]:
     """Those actions that have ended with their outcomes, in the order of the plan."""
     for stage in plan.stages:
         if at := state.stages.get(stage.name):
