@@ -106,6 +106,7 @@ def _fill_control(job: Job, image: Image, log: LogSink | None) -> None:
         return
     # Their parents are ours alone, so nobody else on this machine gets in.
     job.control.chmod(0o777)
-    job.workspace.chmod(0o777)
+    for directory, _, _ in os.walk(job.workspace):  # no file: an overlay would copy each of them
+        os.chmod(directory, 0o777)  # noqa: PTH101 - there may be thousands
     if log:
-        log.notice(f"runs as {user}: it can add files to the workspace, but not change those of the checkout")
+        log.notice(f"runs as {user}: it can add, replace and remove files anywhere, but not write into those of the checkout")

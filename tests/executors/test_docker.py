@@ -98,7 +98,9 @@ class TestDocker(ExecutorContract):
         assert "systemctl start docker" in caught.value.hint
 
     def test_a_user_of_its_own_can_write(self, executor: Executor, job: Jobs):
-        one = job("id -u; echo x >made; echo a=b >/run/git-pipeline/output", user="1000")
+        one = job("id -u; echo x >made; echo y >src/lib/made; rm src/old; echo a=b >/run/git-pipeline/output", user="1000")
+        (one.workspace / "src/lib").mkdir(parents=True)
+        (one.workspace / "src/old").write_text("")
         assert run(executor, one).exit_code == 0
         assert (printed(one), (one.control / "output").read_text()) == (b"1000\n", "a=b\n")
 
