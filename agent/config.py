@@ -51,6 +51,36 @@ class Docker(Section):
     network: bool = True  # whether an action may ask for it
 
 
+class Builds(Section):
+    """Who may build images with `uses: image`: nobody, unless the operator says otherwise. Steps have the limits of [docker]."""
+
+    enabled: bool = False
+    pipelines: tuple[str, ...] = ("*",)
+    stages: tuple[str, ...] = ("*",)
+    refs: tuple[str, ...] = ("**",)
+
+
+class Registry(Section):
+    """Where images may be pushed to, and as whom: a user, an account of AWS (for ECR), or nobody. Only from protected refs."""
+
+    repositories: Annotated[tuple[str, ...], Field(min_length=1)]  # with the host, without a tag: registry.example.com/shop/**
+    user: str = ""
+    password: SecretName | Literal[""] = ""
+    account: AccountName | Literal[""] = ""  # of [accounts]: it asks ECR for a login
+    region: str = ""  # of ECR; default: the account's own
+    create: bool = False  # make a repository of ECR that is not there
+    pipelines: tuple[str, ...] = ("*",)
+    stages: tuple[str, ...] = ("*",)
+
+    @model_validator(mode="after")
+    def _has_one_login(self) -> "Registry":
+        if bool(self.user) != bool(self.password) or (self.account and self.user):
+            raise ValueError("the login is `user` and `password`, or `account`, or none")
+        if (self.create or self.region) and not self.account:
+            raise ValueError("`create` and `region` belong to an `account` (ECR)")
+        return self
+
+
 class Local(Section):
     """Processes on the agent's own machine: off unless the operator says otherwise."""
 
@@ -219,6 +249,7 @@ class Config(Section):
     linger: Duration = timedelta(seconds=20)
     protected: tuple[str, ...] = ()
     docker: Docker = Docker()
+    builds: Builds = Builds()
     local: Local = Local()
     logs: Logs = Logs()
     artifacts: Artifacts = Artifacts()
@@ -228,6 +259,7 @@ class Config(Section):
     hosts: Mapping[HostName, HostGroup] = {}
     accounts: Mapping[AccountName, Account] = {}
     servers: Mapping[AccountName, Server] = {}
+    registries: Mapping[HostName, Registry] = {}
     control: Control = Control()
     link: str = ""  # where people see a commit: https://git.example.com/site/commit/{commit}; also {pipeline} {number} {ref} {id}
     notify: tuple[Notify, ...] = ()
@@ -264,12 +296,11 @@ class Config(Section):
         named = {rule.secret for rule in self.notify} | {rule.token for rule in self.status} | {self.mail.password}
         named |= {url for rule in self.notify for url in (rule.webhook, rule.slack) if url and "://" not in url}
         named |= {name for remote in self.remotes.values() for name in (remote.secret, remote.token)}
-        named |= {server.secret for server in self.servers.values()}
+        named |= {server.secret for server in self.servers.values()} | {one.password for one in self.registries.values()}
         missing = sorted(named - {""} - self.secrets.keys())
         if missing:
-            raise ValueError(
-                f"there is no [secrets.{missing[0]}], which [[notify]], [[status]], [remotes], [servers] or [mail] names"
-            )
+            where = "[[notify]], [[status]], [remotes], [servers], [registries] or [mail]"
+            raise ValueError(f"there is no [secrets.{missing[0]}], which {where} names")
         return self
 
 

@@ -19,6 +19,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "ecs": "agent.actions.aws.ecs:EcsAction",
         "hosts": "agent.actions.hosts:HostsAction",
         "http": "agent.actions.http:HttpAction",
+        "image": "agent.actions.image:ImageAction",
         "lambda": "agent.actions.aws.lambda_:LambdaAction",
         "lambda-invoke": "agent.actions.aws.invoke:InvokeAction",
         "run": "agent.actions.run:RunAction",

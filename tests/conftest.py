@@ -38,6 +38,16 @@ def python_image(engine: None) -> str:
     return images.python()
 
 
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory):
+    """A registry of images, whose user `ci` has the password `PASSWORD`; it takes the logins of moto's ECR too."""
+    from tests.support.registry import Registry
+
+    made = Registry(tmp_path_factory.mktemp("registry"), {"ci": "PASSWORD", "AWS": "123456789012-auth-token"})
+    yield made
+    made.close()
+
+
 @pytest.fixture
 def as_root() -> None:
     """For tests of what only root can do; says so where it is not."""

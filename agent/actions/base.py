@@ -14,6 +14,7 @@ from agent.definition.section import Section
 from agent.definition.shape import complaints
 from agent.errors import DefinitionError
 from agent.executors.base import Executor, LogSink
+from agent.executors.build import Builder
 from agent.git.command import Git
 from agent.model.execution import Execution
 from agent.model.outcome import ArtifactRecord, Outcome
@@ -95,6 +96,19 @@ class Context(Protocol):
         """Clients of AWS for an account of the operator's, as this attempt; `region` empty: the account's own.
 
         Raises RefusedError if the operator does not open the account to the attempt. Nothing is asked of AWS yet.
+        """
+
+    def images(self, attempt: Attempt, network: bool) -> Builder:
+        """Where the attempt may build. Raises RefusedError if it may not, or not with a network."""
+
+    def permit_image(self, image: str) -> None:
+        """Raises RefusedError if the operator does not allow an image of this name; `*` stands for one that nobody knows."""
+
+    def login(self, attempt: Attempt, repository: str) -> dict[str, str]:
+        """How to push to a repository, as the engine takes it; asks ECR where the operator says so.
+
+        Raises RefusedError if the operator does not open the repository to the attempt, EnvironmentFault for a login that cannot
+        be had.
         """
 
 

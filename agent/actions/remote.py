@@ -63,6 +63,10 @@ class Work:
         with _WORKSPACES:
             return self.context.workspace(self.attempt)
 
+    def is_due(self) -> bool:
+        """Whether the work must end now; from any thread."""
+        return self.context.stop.is_set() or self.context.now() >= self.attempt.deadline
+
     @property
     def due(self) -> Reason | None:
         """Why the work must end now, or None. What was once the reason stays it, also after a crash."""

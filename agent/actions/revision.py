@@ -49,14 +49,19 @@ def zipped(directory: Path, into: Path) -> Path:
 def text_of(work: Work, path: str, limit: int) -> str:
     """The text of one of the files, of `limit` bytes at most. Raises ArtifactError."""
     folder, _, name = path.rpartition("/")
+    return read(directory_of(work, folder) / name, path, limit)
+
+
+def read(place: Path, said: str, limit: int) -> str:
+    """The text of a regular file, of `limit` bytes at most, called `said` in what goes wrong. Raises ArtifactError."""
     try:
-        with os.fdopen(tree.open_regular(directory_of(work, folder) / name), "rb") as file:
+        with os.fdopen(tree.open_regular(place), "rb") as file:
             content = file.read(limit + 1)
         text = content.decode()
     except (OSError, UnicodeDecodeError) as error:
-        raise ArtifactError(f"{path} cannot be read: {error}") from error
+        raise ArtifactError(f"{said} cannot be read: {error}") from error
     if len(content) > limit:
-        raise ArtifactError(f"{path} has more than {limit:,} bytes")
+        raise ArtifactError(f"{said} has more than {limit:,} bytes")
     return text
 
 

@@ -49,12 +49,17 @@ def executions(holdings: Iterable[Holding], age: timedelta, now: datetime) -> tu
     return tuple(one.execution for one in every if one.execution not in kept and _older(one, now - age))
 
 
+def holders(holdings: Iterable[Holding], age: timedelta, now: datetime) -> frozenset[str]:
+    """Executions that still hold what they made: those that are pinned, or ended within `age`, and their targets."""
+    every = {holding.execution: holding for holding in holdings}
+    young = {name for name, one in every.items() if not _older(one, now - age)}
+    return frozenset(_with_targets(pinned(every.values()) | young, every))
+
+
 def artifacts(holdings: Iterable[Holding], stored: Iterable[Stored], age: timedelta, now: datetime) -> tuple[Stored, ...]:
     """Archives that nobody holds any more: neither a pinned execution nor one that ended within `age`."""
     every = {holding.execution: holding for holding in holdings}
-    kept = pinned(every.values())
-    young = {name for name, one in every.items() if not _older(one, now - age)}
-    held = {digest for name in _with_targets(kept | young, every) for digest in every[ExecutionId(name)].digests}
+    held = {digest for name in holders(every.values(), age, now) for digest in every[ExecutionId(name)].digests}
     return tuple(one for one in stored if one.digest not in held and one.at < now - FRESH)
 
 

@@ -15,7 +15,7 @@ from agent.worker.places import Directories
 @click.option("--dry-run", is_flag=True, help="only say what would be removed")
 @click.argument("repository", type=click.Path(path_type=Path, exists=True, file_okay=False), default=".")
 def command(repository: Path, dry_run: bool) -> None:
-    """Remove old executions, artifacts and caches of REPOSITORY, as `[retention]` in its config.toml says.
+    """Remove old executions, artifacts, caches and built images of REPOSITORY, as `[retention]` in its config.toml says.
 
     What has not ended stays, and so does what a rollback needs: the last two successes of every stage with their artifacts. What
     was published in notes is not touched.
@@ -27,8 +27,9 @@ def command(repository: Path, dry_run: bool) -> None:
     if not (directory / "state.db").exists():
         raise UsageError(f"{repository} has no agent", hint=f"git pipeline install {repository}")
     settings = load_config(Directories(repository.resolve()))
-    rules, kept, meter = settings.retention, settings.artifacts, progress.meter()
-    for freed in collect_garbage(directory, rules, datetime.now(UTC), dry_run=dry_run, kept=kept, meter=meter):
+    rules, now, docker = settings.retention, datetime.now(UTC), settings.docker if settings.builds.enabled else None
+    meter, kept = progress.meter(), settings.artifacts
+    for freed in collect_garbage(directory, rules, now, dry_run=dry_run, kept=kept, docker=docker, meter=meter):
         verb = "would remove" if dry_run else "removed"
         click.echo(f"{verb} {len(freed.names)} {freed.what}" + (f", {summary.size(freed.size)}" if freed.names else ""))
         for name in freed.names:

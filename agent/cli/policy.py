@@ -11,7 +11,7 @@ from agent.model.ids import RefName
 from agent.worker.places import Directories
 
 if TYPE_CHECKING:
-    from agent.config import Account, Config, HostGroup, Secret
+    from agent.config import Account, Config, HostGroup, Registry, Secret
     from agent.settings import Server
 
 
@@ -38,7 +38,8 @@ def of_ref(config: "Config", ref: RefName) -> Iterator[str]:
     """What executions of this ref get, line by line."""
     from agent.worker.permit import Permit
 
-    protected = Permit(config).is_protected(ref)
+    permit = Permit(config)
+    protected = permit.is_protected(ref)
     patterns = ", ".join(config.protected) or "nothing"
     yield f"{ref} is {'protected' if protected else 'not protected'} (protected: {patterns})"
     docker = config.docker
@@ -46,6 +47,8 @@ def of_ref(config: "Config", ref: RefName) -> Iterator[str]:
     yield f"  at most {docker.memory // 1024**2} MiB, {docker.cpus:g} processors, {docker.pids} processes each"
     local = config.local
     yield "  local processes: " + (f"pipelines {', '.join(local.pipelines)}" if local.enabled else "never")
+    builds = f"pipelines {', '.join(config.builds.pipelines)}; stages {', '.join(config.builds.stages)}"
+    yield "  builds of images: " + (builds if permit.builds(ref) else "never")
     for name, secret in sorted(config.secrets.items()):
         yield f"  secret {name}: {_where(secret, given=protected or secret.unprotected)}"
     if not config.secrets:
@@ -63,9 +66,11 @@ def of_ref(config: "Config", ref: RefName) -> Iterator[str]:
         yield f"  server {name}: {server.url + '; ' if protected else ''}{_where(server, given=protected)}"
     if not config.servers:
         yield "  servers: none are configured"
+    for name, registry in sorted(config.registries.items()):
+        yield f"  registry {name}: {', '.join(registry.repositories) + '; ' if protected else ''}{_where(registry, given=protected)}"
 
 
-def _where(section: "Secret | HostGroup | Account | Server", *, given: bool) -> str:
+def _where(section: "Secret | HostGroup | Account | Registry | Server", *, given: bool) -> str:
     places = f"pipelines {', '.join(section.pipelines)}; stages {', '.join(section.stages)}"
     return places if given else "never, as the ref is not protected"
 

@@ -22,6 +22,7 @@ from agent.executors.container import LABEL, Image
 from agent.executors.engine import Engine
 from agent.executors.follow import Follower, with_timings
 from agent.executors.hold import Held, Holder, has_started
+from agent.executors.images import Images
 from agent.executors.watch import Watch
 from agent.model.outcome import Reason
 
@@ -45,6 +46,7 @@ class ContainerExecutor:
         patience: float = 120,
     ) -> None:
         assert repository, "an empty repository identity would make every container ours"
+        self.images = Images(engine, repository, settings, cores)
         self._engine = engine
         self._repository = repository
         self._holder = Holder(engine, repository, settings, cores)
@@ -108,7 +110,7 @@ class ContainerExecutor:
 
     def sweep(self, keep: frozenset[str]) -> tuple[str, ...]:
         """See Executor."""
-        return self._remove({}, keep)
+        return self._remove({}, keep) + self.images.sweep(keep)
 
     def _remove(self, labels: dict[str, str], keep: frozenset[str] = frozenset()) -> tuple[str, ...]:
         assert self._repository

@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from agent.config import Docker
 from agent.executors.container import Config, Image
 from agent.executors.containers import ContainerExecutor
-from agent.executors.engine import Attachment, EngineLost, Found, Refused, State, Taken
+from agent.executors.engine import Attachment, EngineLost, Found, Refused, State, Stream, Taken
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -77,6 +78,48 @@ class SocketAttachment:
             return self._socket.recv(CHUNK)
         except OSError:
             return b""
+
+
+class EventStream:
+    """See Stream. On a connection of its own, with no limit to the time between two events."""
+
+    def __init__(self, host: str | None, what: str, ask: Callable[["APIClient"], Iterable[dict[str, Any]]]) -> None:
+        self._host = host
+        self._what = what
+        self._ask = ask
+        self._lock = Lock()
+        self._answer: Any = None
+        self._is_closed = False
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """See Stream."""
+        with _told(self._host, self._what):
+            client = _client(self._host, SECONDS)
+            client.timeout = None  # type: ignore[assignment]
+            client.hooks["response"].append(self._answered)  # the SDK gives the events away, and keeps the answer
+            try:
+                yield from self._ask(client)
+            finally:
+                if self._answer is not None:
+                    self._answer.close()
+                client.close()
+
+    def close(self) -> None:
+        """See Stream."""
+        from docker.types.daemon import CancellableStream
+
+        with self._lock:
+            self._is_closed = True
+            if self._answer is not None:
+                with suppress(OSError, AttributeError):
+                    CancellableStream(iter(()), self._answer).close()
+
+    def _answered(self, answer: Any, *_: object, **__: object) -> None:  # noqa: ANN401 - of requests
+        with self._lock:
+            self._answer = None if answer.request.method == "GET" else answer
+            is_late = self._is_closed
+        if is_late:
+            self.close()
 
 
 class DockerEngine:
@@ -222,23 +265,53 @@ class DockerEngine:
             *(Found(kind="network", name=each["Name"], labels=each["Labels"] or {}) for each in networks),
         ]
 
+    def build(self, context: Path, parameters: dict[str, Any]) -> Stream:
+        """See Engine."""
+
+        def ask(api: "APIClient") -> Iterator[dict[str, Any]]:
+            with context.open("rb") as archive:
+                fixed: dict[str, Any] = {"custom_context": True, "rm": True, "forcerm": True, "decode": True}
+                yield from api.build(fileobj=archive, **fixed, **parameters)
+
+        return EventStream(self._host, "the build", ask)
+
+    def push(self, name: str, login: dict[str, str]) -> Stream:
+        """See Engine."""
+        repository, tag = _parsed(name)
+        return EventStream(
+            self._host, name, lambda api: api.push(repository, tag=tag, stream=True, decode=True, auth_config=login)
+        )
+
+    def tag(self, image: str, name: str) -> None:
+        """See Engine."""
+        with self._said(image) as api:
+            api.tag(image, *_parsed(name), force=True)
+
+    def untag(self, name: str) -> None:
+        """See Engine."""
+        with suppress(Absent, Taken), self._said(name) as api:  # Taken: a container runs it
+            api.remove_image(name, noprune=True)
+
+    def tags(self, repository: str) -> list[str]:
+        """See Engine."""
+        with self._said("list") as api:
+            found = api.images(repository)
+        return [name for each in found for name in each["RepoTags"] or () if name.rpartition(":")[0] == repository]
+
+    def excludes(self, patterns: list[str]) -> Callable[[str], bool]:
+        """See Engine."""
+        from docker.utils.build import PatternMatcher
+
+        matcher = PatternMatcher(patterns)
+        return lambda name: bool(matcher.matches(name))  # type: ignore[arg-type]
+
     @contextmanager
     def _said(self, what: str) -> Iterator[Any]:
         """A client; what it raises in the block is told in our words."""
-        import docker.errors
-        import urllib3.exceptions
-
-        try:
+        with _told(self._host, what):
             with self._lock:
                 self._client = self._client or _client(self._host, SECONDS)
             yield self._client
-        except docker.errors.NotFound as error:
-            raise Absent(f"{what}: {error.explanation}") from error
-        except docker.errors.APIError as error:
-            kind = Taken if error.status_code == 409 else Refused
-            raise kind(f"the Docker engine refuses {what}: {error.explanation}") from error
-        except (OSError, urllib3.exceptions.HTTPError) as error:
-            raise _away(self._host, error) from error
 
 
 def unframed(receive: Callable[[], bytes]) -> Iterator[bytes]:
@@ -254,6 +327,23 @@ def unframed(receive: Callable[[], bytes]) -> Iterator[bytes]:
             head, data = head + data[:need], data[need:]
             if len(head) == HEADER:
                 left, head = int.from_bytes(head[4:], "big"), b""
+
+
+@contextmanager
+def _told(host: str | None, what: str) -> Iterator[None]:
+    """What the SDK raises in the block is told in our words."""
+    import docker.errors
+    import urllib3.exceptions
+
+    try:
+        yield
+    except docker.errors.NotFound as error:
+        raise Absent(f"{what}: {error.explanation}") from error
+    except docker.errors.APIError as error:
+        kind = Taken if error.status_code == 409 else Refused
+        raise kind(f"the Docker engine refuses {what}: {error.explanation}") from error
+    except (OSError, urllib3.exceptions.HTTPError) as error:
+        raise _away(host, error) from error
 
 
 def _client(host: str | None, timeout: int) -> "APIClient":

@@ -1,7 +1,8 @@
 """What the container executor asks of an engine, in words that know no SDK. `docker.py` is the one that answers."""
 
-from collections.abc import Iterable, Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
 
 from agent.errors import EnvironmentFault
 from agent.executors.container import Config, Image
@@ -54,6 +55,15 @@ class Attachment(Protocol):
         """Let go of it; a container that was not told to run ends by itself. Safe twice."""
 
 
+class Stream(Protocol):
+    """What the engine tells of a long request, as it comes. Raises as all calls do; EngineLost too where it was cut off."""
+
+    def __iter__(self) -> Iterator[dict[str, Any]]: ...
+
+    def close(self) -> None:
+        """Cut it off, from any thread: the engine gives the request up. Safe twice."""
+
+
 class Engine(Protocol):
     """All calls raise EngineLost if the engine is away and Refused if it says no. Called from several threads."""
 
@@ -99,3 +109,21 @@ class Engine(Protocol):
 
     def found(self, labels: dict[str, str]) -> list[Found]:
         """Containers, then networks, that carry all of these labels; asserts that there are some."""
+
+    def build(self, context: Path, parameters: dict[str, Any]) -> Stream:
+        """Build an image from a tar archive; what is left of a step is removed whatever happens. The `aux` has its `ID`."""
+
+    def push(self, name: str, login: dict[str, str]) -> Stream:
+        """Push what has this name, with `username` and `password` or as nobody. The `aux` has its `Digest`."""
+
+    def tag(self, image: str, name: str) -> None:
+        """Give an image one more name."""
+
+    def untag(self, name: str) -> None:
+        """Take a name away. An image without any goes, its layers stay for the next build. Safe twice."""
+
+    def tags(self, repository: str) -> list[str]:
+        """The full names of the images in a repository."""
+
+    def excludes(self, patterns: list[str]) -> Callable[[str], bool]:
+        """Which names the lines of a .dockerignore leave out; asks nothing of the engine."""

@@ -1,8 +1,10 @@
 """Who the agent is in an account of AWS while it performs an attempt: the operator's role, marked with what it acts for."""
 
 import re
+from collections.abc import Callable
 
 from agent.actions.base import Attempt
+from agent.aws import ecr
 from agent.aws.session import Clients, Identity, Sessions
 from agent.config import Account
 from agent.worker.permit import Permit
@@ -12,6 +14,22 @@ def clients(permit: Permit, sessions: Sessions, attempt: Attempt, name: str, reg
     """Clients in an account of the operator's. Raises RefusedError if the attempt may not use it. Asks AWS nothing yet."""
     account = permit.account(attempt, name, region)
     return Clients(sessions, _identity(account, attempt), region or account.region)
+
+
+def login(
+    permit: Permit, sessions: Sessions, secret: Callable[[str], bytes], attempt: Attempt, repository: str
+) -> dict[str, str]:
+    """How to push images to a repository, as the engine takes it; empty where nobody logs in.
+
+    Raises RefusedError if the attempt may not push there, EnvironmentFault if the login cannot be had.
+    """
+    registry = permit.registry(attempt, repository)
+    if registry.account:
+        aws = clients(permit, sessions, attempt, registry.account, registry.region)
+        return ecr.login(aws("ecr"), repository.partition("/")[2] if registry.create else "")
+    if registry.user:
+        return {"username": registry.user, "password": secret(registry.password).decode().strip()}
+    return {}
 
 
 def _identity(account: Account, attempt: Attempt) -> Identity:

@@ -13,15 +13,17 @@ from agent.artifacts.cache import CacheStore
 from agent.artifacts.opening import Opening, open_store
 from agent.artifacts.retention import Holding
 from agent.aws.session import Sessions
-from agent.config import Retention
+from agent.config import Docker, Retention
 from agent.errors import EnvironmentFault
 from agent.execution.events import ActionEnded, Event, StageEnded
+from agent.executors.images import Images
 from agent.model.execution import Execution
 from agent.model.meter import Meter, unseen
 from agent.model.outcome import Status
 from agent.settings import Artifacts
-from agent.state.database import open_database
+from agent.state.database import Database, open_database
 from agent.state.journal import Journal
+from agent.state.marks import Marks
 from agent.state.policies import Policies
 from agent.state.queue import ACTIVE, Queue, Row
 from agent.workspaces.mounts import mounted
@@ -39,9 +41,19 @@ class Freed(NamedTuple):
 
 
 def collect_garbage(
-    directory: Path, rules: Retention, now: datetime, *, dry_run: bool, kept: Artifacts | None = None, meter: Meter = unseen
+    directory: Path,
+    rules: Retention,
+    now: datetime,
+    *,
+    dry_run: bool,
+    kept: Artifacts | None = None,
+    docker: Docker | None = None,
+    meter: Meter = unseen,
 ) -> Iterator[Freed]:
-    """Apply the rules to `<repo>.git/pipeline` and the store of artifacts; safe beside a worker. Raises EnvironmentFault."""
+    """Apply the rules to `<repo>.git/pipeline` and the store of artifacts; safe beside a worker. Raises EnvironmentFault.
+
+    `docker`: the engine on which images were built, if that is so.
+    """
     database = open_database(str(directory / "state.db"))
     try:
         queue = Queue(database)
@@ -60,6 +72,9 @@ def collect_garbage(
         caches = CacheStore(directory / "cache", lambda: now).prune(rules.caches, rules.cache_size, dry_run=dry_run)
         names = tuple(f"{one.path.relative_to(directory)}, last used {one.used_at:%Y-%m-%d}" for one in caches)
         yield Freed("caches", names, sum(one.size for one in caches))
+        if docker:
+            holders = retention.holders(holdings, rules.artifacts, now)
+            yield Freed("built images", _built(database, docker, holders, dry_run), 0)
     finally:
         database.close()
 
@@ -91,6 +106,16 @@ def _artifacts(
     counted = meter("Removing artifacts", going, len(going))
     gone = [one for one in counted if dry_run or store.remove(one.digest, before=now - retention.FRESH)]
     return Freed("artifacts", tuple(one.digest for one in gone), sum(one.size for one in gone))
+
+
+def _built(database: Database, settings: Docker, holders: frozenset[str], dry_run: bool) -> tuple[str, ...]:
+    from agent.executors.docker import DockerEngine
+
+    engine = DockerEngine(settings.host)
+    try:
+        return Images(engine, Marks(database).get("identity"), settings, cores=1).forget(holders, dry_run=dry_run)
+    finally:
+        engine.close()
 
 
 def _orphans(directory: Path, rows: dict[str, Row], now: datetime) -> Iterator[str]:

@@ -19,6 +19,8 @@ from agent.aws.session import Clients, Sessions
 from agent.errors import AgentError, DefinitionError, EnvironmentFault, RefusedError
 from agent.execution.events import ActionEnded
 from agent.executors.base import Executor, LogSink
+from agent.executors.build import Builder
+from agent.executors.containers import ContainerExecutor
 from agent.executors.logs import LogFile
 from agent.git.checkout import Checkouts
 from agent.git.command import Git
@@ -134,6 +136,21 @@ class AttemptContext:
 
     def clients(self, attempt: Attempt, account: str, region: str) -> Clients:
         return accounts.clients(self._terms.permit, self._tools.sessions, attempt, account, region)
+
+    def images(self, attempt: Attempt, network: bool) -> Builder:
+        self._terms.permit.check_build(attempt, network)
+        executor = self.executor("docker")
+        if not isinstance(executor, ContainerExecutor):
+            raise RefusedError("there is no engine here that builds images")
+        return executor.images
+
+    def permit_image(self, image: str) -> None:
+        self._terms.permit.check_image(image)
+
+    def login(self, attempt: Attempt, repository: str) -> dict[str, str]:
+        login = accounts.login(self._terms.permit, self._tools.sessions, self._terms.secrets.get, attempt, repository)
+        self._hidden.hide(login[key].encode() for key in login if key == "password")
+        return login
 
 
 class Performer:

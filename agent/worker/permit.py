@@ -3,7 +3,7 @@
 import re
 
 from agent.actions.base import Attempt
-from agent.config import Account, Config, HostGroup, Secret
+from agent.config import Account, Builds, Config, HostGroup, Registry, Secret
 from agent.errors import RefusedError
 from agent.model.glob import matches
 from agent.model.ids import RefName
@@ -31,8 +31,11 @@ class Permit:
 
     def is_protected(self, ref: RefName) -> bool:
         """Whether executions of this ref may use what is of value."""
-        short = ref.removeprefix("refs/heads/")
-        return any(_matches(pattern, short) or _matches(pattern, ref) for pattern in self._config.protected)
+        return _fits(self._config.protected, ref)
+
+    def builds(self, ref: RefName) -> bool:
+        """Whether executions of this ref may build images at all."""
+        return self._config.builds.enabled and _fits(self._config.builds.refs, ref)
 
     def check_group(self, attempt: Attempt, name: str) -> None:
         """Raises RefusedError if the attempt may not reach the hosts of this group; like a secret, it may not be there at all."""
@@ -69,6 +72,30 @@ class Permit:
         nearest = max(fitting, key=lambda name: len(opened[name].url))
         return nearest, opened[nearest]
 
+    def check_build(self, attempt: Attempt, network: bool) -> None:
+        """Raises RefusedError if the attempt may not build images."""
+        if not self.builds(attempt.execution.ref) or not _is_open(self._config.builds, attempt):
+            where = f"{_stage(attempt)} may not build images for {attempt.execution.ref}"
+            raise RefusedError(where, hint="the operator opens it under [builds] in pipeline/config.toml")
+        self._check_network(network)
+
+    def check_image(self, image: str) -> None:
+        """Raises RefusedError if an image may not be used here; `*` stands for one that nobody knows."""
+        if not _any(self._config.docker.images, image):
+            raise RefusedError(
+                f"image {image} is not allowed here",
+                hint=f"allowed are {', '.join(self._config.docker.images) or 'none'} ([docker] images in pipeline/config.toml)",
+            )
+
+    def registry(self, attempt: Attempt, repository: str) -> Registry:
+        """How to push to a repository. Raises RefusedError if the attempt may not."""
+        where = f"{repository} is not open to {_stage(attempt)}"
+        for registry in self._config.registries.values():
+            if _is_open(registry, attempt) and any(_matches(pattern, repository) for pattern in registry.repositories):
+                self._need_protection(attempt, where)
+                return registry
+        raise RefusedError(where, hint="the operator lists it under [registries.NAME] repositories in pipeline/config.toml")
+
     def _need_protection(self, attempt: Attempt, where: str) -> None:
         if not self.is_protected(attempt.execution.ref):
             raise RefusedError(
@@ -100,14 +127,12 @@ class Permit:
             )
 
     def _check_docker(self, work: Run) -> None:
-        docker = self._config.docker
         for image in (work.image, *(service.image for service in work.services)):
-            if not _any(docker.images, image):
-                raise RefusedError(
-                    f"image {image} is not allowed here",
-                    hint=f"allowed are {', '.join(docker.images) or 'none'} ([docker] images in pipeline/config.toml)",
-                )
-        if work.network and not docker.network:
+            self.check_image(image)
+        self._check_network(work.network)
+
+    def _check_network(self, network: bool) -> None:
+        if network and not self._config.docker.network:
             raise RefusedError(
                 "containers get no network here", hint="the operator sets `network = true` under [docker] in pipeline/config.toml"
             )
@@ -117,7 +142,12 @@ def _stage(attempt: Attempt) -> str:
     return f"stage {attempt.stage.name} of {attempt.execution.pipeline}"
 
 
-def _is_open(section: Account | HostGroup | Secret | Server | None, attempt: Attempt) -> bool:
+def _fits(patterns: tuple[str, ...], ref: RefName) -> bool:
+    """Whether a pattern means this ref, by its whole name, or that of a branch without refs/heads/."""
+    return any(_matches(pattern, name) for pattern in patterns for name in (ref.removeprefix("refs/heads/"), ref))
+
+
+def _is_open(section: Account | Builds | HostGroup | Registry | Secret | Server | None, attempt: Attempt) -> bool:
     """Whether a table of the operator's is there, and for this stage of this pipeline."""
     return bool(section and _any(section.pipelines, attempt.execution.pipeline) and _any(section.stages, attempt.stage.name))
 

@@ -113,6 +113,16 @@ class Bench:
     def clients(self, attempt, account, region):
         return accounts.clients(Permit(self.config), Sessions(), attempt, account, region)
 
+    def images(self, attempt, network):
+        Permit(self.config).check_build(attempt, network)
+        return self._executor.images
+
+    def permit_image(self, image):
+        Permit(self.config).check_image(image)
+
+    def login(self, attempt, repository):
+        return accounts.login(Permit(self.config), Sessions(), lambda name: name.encode(), attempt, repository)
+
     def forget(self, attempt):
         """What a worker does once the end is journalled."""
         for name in self._workspaces.names() if self._workspaces else ():
