@@ -67,7 +67,8 @@ def of_ref(config: "Config", ref: RefName) -> Iterator[str]:
     if not config.servers:
         yield "  servers: none are configured"
     for name, registry in sorted(config.registries.items()):
-        yield f"  registry {name}: {', '.join(registry.repositories) + '; ' if protected else ''}{_where(registry, given=protected)}"
+        what = f"{', '.join(registry.repositories)}; " if protected else ""
+        yield f"  registry {name}: {what}{_where(registry, given=protected)}"
 
 
 def _where(section: "Secret | HostGroup | Account | Registry | Server", *, given: bool) -> str:
