@@ -1,4 +1,4 @@
-"""Start-up of every verb, and `status` in a clone with 10,000 executions, against git itself: `python -m bench.cli`."""
+"""Start-up of every verb, against git and gh, and `status` in a clone with 10,000 executions: `python -m bench cli`."""
 
 import subprocess
 import sys
@@ -8,12 +8,14 @@ from pathlib import Path
 
 from agent.cli.main import VERBS
 from agent.results import record
+from bench import tools
 from bench.table import Row, compare, interleave, render
 from tests.support.published import Repositories, git, write_many
 from tests.support.stories import Story, action, plan, stage
 
 EXECUTIONS = 10_000
-GIT = "git --version"
+ALONE = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "GH_NO_UPDATE_NOTIFIER": "1"}  # gh asks nobody anything
+GIT, GH, GH_RUN = "git --version", "gh --version", "gh run list -h"
 
 
 def run(rounds: int = 9) -> list[Row]:
@@ -27,8 +29,13 @@ def _call(*words: str, cwd: Path | None = None) -> None:
 
 def _start_up(rounds: int) -> list[Row]:
     cases = {GIT: lambda: subprocess.run(["git", "--version"], check=True, capture_output=True)}
+    peer = tools.gh()
+    for said in () if peer.why_not else (GH, GH_RUN):
+        words = [str(peer.binary), *said.split()[1:]]
+        cases[said] = lambda words=words: subprocess.run(words, check=True, capture_output=True, env=ALONE)
     cases |= {verb: lambda verb=verb: _call(verb, "-h") for verb in VERBS}
-    return compare("start-up", interleave(cases, rounds), GIT, dict.fromkeys(VERBS, "< 150 ms"))
+    rows = compare("start-up", interleave(cases, rounds), GIT, dict.fromkeys(VERBS, "< 150 ms"))
+    return rows + ([Row("start-up", f"gh: cannot be had: {peer.why_not}", 0.0)] if peer.why_not else [])
 
 
 def _many(rounds: int) -> list[Row]:

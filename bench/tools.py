@@ -47,19 +47,24 @@ def gitlab_ci_local() -> Peer:
     return Peer(peer.binary, paths, mirror.libraries, peer.why_not or mirror.why_not)
 
 
+def gh() -> Peer:
+    """GitHub's command line, from Debian."""
+    return fetched(CACHE / "gh" / "usr" / "bin" / "gh", lambda: _debian(CACHE / "gh", "gh"))
+
+
+def _debian(place: Path, *packages: str) -> None:
+    place.mkdir(parents=True, exist_ok=True)
+    install(["apt-get", "download", "--quiet", *packages], place)
+    for package in place.glob("*.deb"):
+        install(["dpkg", "--extract", package, place])
+
+
 def rsync() -> Peer:
     """The rsync of this machine, or else Debian's."""
     if found := shutil.which("rsync"):
         return Peer(Path(found))
     place = CACHE / "rsync"
-
-    def fetch() -> None:
-        place.mkdir(parents=True, exist_ok=True)
-        install(["apt-get", "download", "--quiet", *DEBIAN], place)
-        for package in place.glob("*.deb"):
-            install(["dpkg", "--extract", package, place])
-
-    peer = fetched(place / "usr" / "bin" / "rsync", fetch)
+    peer = fetched(place / "usr" / "bin" / "rsync", lambda: _debian(place, *DEBIAN))
     libraries = tuple(path.parent for path in place.glob("usr/lib/*/libpopt.so.0"))
     return Peer(peer.binary, (peer.binary.parent,), libraries, peer.why_not and f"no rsync: {peer.why_not}")
 

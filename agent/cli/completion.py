@@ -70,6 +70,9 @@ _git_pipeline_verb() {{
 }}
 _git_pipeline() {{
   _git_pipeline_complete "${{COMP_WORDS[COMP_CWORD]}}" "$(_git_pipeline_verb)"
+  case "${{COMP_WORDS[0]}}" in
+    git) ! declare -F __gitcomp >/dev/null || COMPREPLY=("${{COMPREPLY[@]/%/ }}") ;; # git's own leaves the space to us
+  esac
 }}
 complete -o default -F _git_pipeline git-pipeline
 if ! declare -F __git_wrap__git_main >/dev/null && ! complete -p git >/dev/null 2>&1; then

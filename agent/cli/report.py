@@ -19,7 +19,6 @@ from agent.git.command import Git
 from agent.model.ids import attempt_id
 from agent.results import summary
 from agent.results.record import Record
-from agent.results.report.page import Shown, page
 
 OUTPUT = "pipeline-report.html"
 
@@ -38,6 +37,8 @@ def command(execution: str, output: str, limit: int, details: int, no_logs: bool
     With EXECUTION (42, release#42, a pipeline, a revision) that one in full; without it the last ones. The page needs no server
     and no network.
     """
+    from agent.results.report.page import Shown, page  # jinja2
+
     now = datetime.now(UTC)
     source = opened(repo, now, quick=no_fetch, logs=not no_logs)
     git = discover(os.environ) if repo is None else client(repo, os.environ)

@@ -1,8 +1,16 @@
 """`git pipeline completion`: run by the shells themselves."""
 
+import os
+import pty
+import re
+import select
 import subprocess
+from pathlib import Path
 
 import pytest
+
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
+OF_GIT = Path("/usr/share/bash-completion/completions/git")
 
 
 @pytest.fixture
@@ -51,3 +59,47 @@ def test_zsh_can_read_it_and_has_the_function_that_gits_own_completion_calls(cal
     asked = f"source {script}; whence -w _git-pipeline"
     done = subprocess.run(["zsh", "-f", "-c", asked], capture_output=True, text=True, check=True)
     assert done.stdout == "_git-pipeline: function\n"
+
+
+def typed(shell: list[str], *steps: tuple[str, str]) -> None:
+    """Types in a shell on a real terminal; each step waits for what it must show."""
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execvpe(shell[0], shell, {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "TERM": "xterm"})
+    try:
+        for keys, expected in steps:
+            os.write(terminal, keys.encode())
+            shown = ""
+            while expected not in ESCAPES.sub("", shown):
+                assert select.select([terminal], [], [], 30)[0], f"{keys!r} shows only {shown!r}"
+                shown += os.read(terminal, 65536).decode(errors="replace")
+    finally:
+        os.close(terminal)
+        os.waitpid(child, 0)
+
+
+def test_the_tab_key_in_zsh_with_its_own_completion_of_git(call, tmp_path):
+    script = tmp_path / "script"
+    script.write_text(call("completion", "zsh")[1])
+    typed(
+        ["zsh", "-f", "-i"],
+        (f"autoload -Uz compinit; compinit -u -D; source {script}; print rea''dy\n", "ready"),
+        ("git pipeline appr\t\t", "say yes to an approval"),
+        ("\x15git pipeline sto\t--ab\t", "--abandon"),
+        ("\x15git-pipeline sta\t\t", "start an execution by hand"),
+    )
+
+
+@pytest.mark.parametrize("with_gits_own", [True, False])
+def test_the_tab_key_in_bash(call, tmp_path, with_gits_own):
+    script = tmp_path / "script"
+    script.write_text(call("completion", "bash")[1])
+    if with_gits_own and not OF_GIT.exists():
+        pytest.skip("git came without its completion")
+    typed(
+        ["bash", "--norc", "-i"],
+        (f"{f'source {OF_GIT};' if with_gits_own else ''} source {script}; echo rea''dy\n", "ready"),
+        ("git pipeline st\t\t", "status"),
+        ("\x15git pipeline sto\t--ab\t", "--abandon"),
+        ("\x15git-pipeline explai\t", "explain"),
+    )
