@@ -45,8 +45,11 @@ class Work:
         suffix = f"-{hashlib.sha256(place.encode()).hexdigest()[:8]}" if place else ""
         self.token = f"{attempt.id}{suffix}"
         self.memory = Memory(context.control(attempt) / f"{MEMORY}{suffix}.json")
-        self.once = self.memory.once
         self._said = self.memory.get("said")
+
+    def once(self, key: str, make: Callable[[], str]) -> str:
+        """What `make` gives, remembered; made again only by a crash before it could be remembered."""
+        return self.memory.once(key, lambda: self.patiently(make))
 
     def say(self, text: str) -> None:
         """A line of the log; the same one is not said twice running, also not after a crash."""

@@ -4,6 +4,7 @@ The endpoint, the region and the agent's own credentials come from the environme
 uses boto3. Those of an assumed role are renewed before they expire.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
@@ -13,6 +14,7 @@ from agent.errors import EnvironmentFault, Unavailable
 
 NAME = "git-pipeline"  # of the sessions with an assumed role
 KEPT = 64  # clients; the oldest goes first
+LONGEST = 910  # seconds of one call: a function of Lambda may take 900
 _BUSY = frozenset(
     {"RequestLimitExceeded", "RequestTimeout", "SlowDown", "PriorRequestNotComplete", "TransactionInProgressException"}
 )
@@ -41,29 +43,65 @@ class AwsBusy(AwsFault, Unavailable):
 
 
 class Service:
-    """One service of AWS, in one region as one identity. Safe from several threads. Raises AwsFault for whatever goes wrong."""
+    """One service of AWS, in one region as one identity. Safe from several threads. Raises AwsFault for whatever goes wrong.
 
-    def __init__(self, name: str, make: Callable[[], Any], said: Callable[[str], Any]) -> None:
+    Credentials that expire in the middle are got anew, once for a call: a role is assumed again, a file is read again.
+    """
+
+    def __init__(self, sessions: "Sessions", name: str, identity: Identity, region: str, is_once: bool = False) -> None:
+        self._sessions = sessions
         self._name = name
-        self._make = make
-        self._said = said
+        self._identity = identity
+        self._region = region
+        self._is_once = is_once
 
     def __call__(self, operation: str, **parameters: Any) -> dict[str, Any]:  # noqa: ANN401 - as the service has them
         """One call, such as `ecs("describe_services", cluster="prod", services=["api"])`; the answer."""
-        with self._said(f"{self._name} {operation}"):
-            answer: dict[str, Any] = getattr(self._make(), operation)(**parameters)
+        answer: dict[str, Any] = self._asked(operation, lambda client: getattr(client, operation)(**parameters))
+        return answer
+
+    def whole(self, operation: str, key: str, **parameters: Any) -> dict[str, Any]:  # noqa: ANN401
+        """One call whose answer streams `key`; the answer with all of it, as bytes."""
+
+        def call(client: Any) -> dict[str, Any]:  # noqa: ANN401
+            streamed: dict[str, Any] = getattr(client, operation)(**parameters)
+            return {**streamed, key: streamed[key].read()}
+
+        answer: dict[str, Any] = self._asked(operation, call)
         return answer
 
     def pages(self, operation: str, key: str, **parameters: Any) -> Iterator[Any]:  # noqa: ANN401
         """The items under `key` of all pages."""
-        with self._said(f"{self._name} {operation}"):
-            for page in self._make().get_paginator(operation).paginate(**parameters):
+        with self._sessions.said(f"{self._name} {operation}"):
+            for page in self._client().get_paginator(operation).paginate(**parameters):
                 yield from page.get(key, ())
 
     def upload(self, file: BinaryIO, bucket: str, key: str, **extra: str) -> None:
-        """An open file to S3, in parts if it is large."""
-        with self._said(f"{self._name} upload of {key} to {bucket}"):
-            self._make().upload_fileobj(file, bucket, key, ExtraArgs=extra)
+        """An open file to S3, from its beginning, in parts if it is large."""
+
+        def send(client: Any) -> None:  # noqa: ANN401
+            with os.fdopen(os.dup(file.fileno()), "rb") as again:  # the SDK closes what it gets
+                again.seek(0)
+                client.upload_fileobj(again, bucket, key, ExtraArgs=extra)
+
+        self._asked(f"upload of {key} to {bucket}", send)
+
+    def _asked(self, what: str, call: Callable[[Any], Any]) -> Any:  # noqa: ANN401
+        about = f"{self._name} {what}"
+        with self._sessions.said(about):
+            client = self._client()
+        try:
+            with self._sessions.said(about):
+                return call(client)
+        except AwsFault as fault:
+            if fault.code not in _EXPIRED:
+                raise
+        self._sessions.forget(self._identity, client)
+        with self._sessions.said(about):
+            return call(self._client())
+
+    def _client(self) -> Any:  # noqa: ANN401
+        return self._sessions.client_of(self._name, self._identity, self._region, self._is_once)
 
 
 class Clients:
@@ -74,9 +112,9 @@ class Clients:
         self._identity = identity
         self._region = region
 
-    def __call__(self, service: str) -> Service:
-        """A service by the SDK's name of it."""
-        return Service(service, lambda: self._sessions.client_of(service, self._identity, self._region), self._sessions.said)
+    def __call__(self, service: str, *, is_once: bool = False) -> Service:
+        """A service by the SDK's name of it; with `is_once` a call may take 15 minutes, and the SDK never repeats it."""
+        return Service(self._sessions, service, self._identity, self._region, is_once)
 
     @property
     def region(self) -> str:
@@ -93,21 +131,29 @@ class Sessions:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._clients: dict[tuple[str, Identity, str], Any] = {}
+        self._clients: dict[tuple[str, Identity, str, bool], Any] = {}
+        self._opened: dict[tuple[Identity, str], Any] = {}
 
     def client(self, service: str, *, region: str = "", role: str = "") -> Any:  # noqa: ANN401 - boto3 makes clients at run time
         """A client; `role` is the ARN to assume, empty for the agent's own identity."""
         return self.client_of(service, Identity(role=role), region)
 
-    def client_of(self, service: str, identity: Identity, region: str) -> Any:  # noqa: ANN401
-        """A client for an identity; it renews its credentials by itself."""
-        key = (service, identity, region)
+    def client_of(self, service: str, identity: Identity, region: str, is_once: bool = False) -> Any:  # noqa: ANN401
+        """A client for an identity; it renews its credentials by itself before they expire."""
+        key = (service, identity, region, is_once)
         with self._lock:
             if key not in self._clients:
-                self._clients[key] = self._session(region, identity).client(service, config=_config())
-                while len(self._clients) > KEPT:
-                    del self._clients[next(iter(self._clients))]
+                self._clients[key] = self._session(identity, region).client(service, config=_config(is_once))
+                _trim(self._clients)
+                _trim(self._opened)
             return self._clients[key]
+
+    def forget(self, identity: Identity, client: Any) -> None:  # noqa: ANN401
+        """No longer use the credentials of an identity's client; nothing happens if they are not used any more."""
+        with self._lock:
+            if client in self._clients.values():
+                self._clients = {key: kept for key, kept in self._clients.items() if key[1] != identity}
+                self._opened = {key: kept for key, kept in self._opened.items() if key[0] != identity}
 
     @contextmanager
     def said(self, what: str) -> Iterator[None]:
@@ -124,20 +170,33 @@ class Sessions:
         except (BotoCoreError, Boto3Error) as error:
             raise AwsFault(f"{what}: {error}", hint="check the agent's AWS credentials and region") from error
 
-    def _session(self, region: str, identity: Identity) -> Any:  # noqa: ANN401
-        import boto3
+    def _session(self, identity: Identity, region: str) -> Any:  # noqa: ANN401
+        """One for all services, so that a role is assumed once."""
+        key = (identity, region)
+        if key not in self._opened:
+            self._opened[key] = _open(identity, region)
+        return self._opened[key]
 
-        own = boto3.Session(region_name=region or None)
-        if not identity.role:
-            return own
-        from botocore.credentials import DeferredRefreshableCredentials
-        from botocore.session import get_session
 
-        assumed = get_session()
-        sts = own.client("sts", config=_config())
-        # botocore has no public way to give a session credentials that it renews
-        assumed._credentials = DeferredRefreshableCredentials(lambda: _assume(sts, identity), "sts-assume-role")  # type: ignore[attr-defined]
-        return boto3.Session(botocore_session=assumed, region_name=own.region_name)
+def _trim(kept: dict[Any, Any]) -> None:
+    while len(kept) > KEPT:
+        del kept[next(iter(kept))]
+
+
+def _open(identity: Identity, region: str) -> Any:  # noqa: ANN401
+    import boto3
+
+    own = boto3.Session(region_name=region or None)
+    if not identity.role:
+        return own
+    from botocore.credentials import DeferredRefreshableCredentials
+    from botocore.session import get_session
+
+    assumed = get_session()
+    sts = own.client("sts", config=_config())
+    # botocore has no public way to give a session credentials that it renews
+    assumed._credentials = DeferredRefreshableCredentials(lambda: _assume(sts, identity), "sts-assume-role")  # type: ignore[attr-defined]
+    return boto3.Session(botocore_session=assumed, region_name=own.region_name)
 
 
 def _assume(sts: Any, identity: Identity) -> dict[str, str]:  # noqa: ANN401
@@ -164,7 +223,9 @@ def _told(what: str, response: Any) -> AwsFault:  # noqa: ANN401
     return AwsFault(message, code, hint=f"AWS says {code}")
 
 
-def _config() -> Any:  # noqa: ANN401
+def _config(is_once: bool = False) -> Any:  # noqa: ANN401
     from botocore.config import Config
 
+    if is_once:
+        return Config(retries={"total_max_attempts": 1}, connect_timeout=10, read_timeout=LONGEST, tcp_keepalive=True)
     return Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeout=10, read_timeout=60)

@@ -80,7 +80,7 @@ def test_no_credentials(cloud: Cloud, monkeypatch):
 
 def test_nobody_answers(cloud: Cloud, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    monkeypatch.setattr("agent.aws.session._config", lambda: None)
+    monkeypatch.setattr("agent.aws.session._config", lambda _: None)
     with pytest.raises(AwsBusy, match="sqs list_queues"):
         Clients(Sessions(), Identity(), "")("sqs")("list_queues")
 

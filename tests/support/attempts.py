@@ -62,6 +62,7 @@ class Bench:
         self.refusal = ""
         self.operator: dict[str, str] = {}
         self.hidden = Redactor(())
+        self.sessions = Sessions()
         self.config = Config(protected=("main",), accounts={"default": Account(region="eu-west-1")})
         (root / "artifacts").mkdir(parents=True, exist_ok=True)
         environment = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
@@ -111,7 +112,7 @@ class Bench:
         return servers.server(terms, self.hidden, attempt, where)
 
     def clients(self, attempt, account, region):
-        return accounts.clients(Permit(self.config), Sessions(), attempt, account, region)
+        return accounts.clients(Permit(self.config), self.sessions, attempt, account, region)
 
     def images(self, attempt, network):
         Permit(self.config).check_build(attempt, network)

@@ -5,10 +5,12 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import boto3
-from moto.server import ThreadedMotoServer
+
+from tests.support.gate import Gate, Server
 
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"
+_GATES: dict[str, Gate] = {}  # by endpoint
 
 
 class Cloud:
@@ -16,6 +18,11 @@ class Cloud:
 
     def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint
+
+    @property
+    def gate(self) -> Gate:
+        """What stands before the server."""
+        return _GATES[self.endpoint]
 
     def client(self, service: str, region: str = REGION, **credentials: str) -> Any:
         return boto3.client(service, region_name=region, endpoint_url=self.endpoint, **credentials)
@@ -37,10 +44,12 @@ class Cloud:
 
 def serve() -> Iterator[str]:
     """moto's server on a free port; its endpoint."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server = Server(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
+    endpoint = f"http://{host}:{port}"
+    _GATES[endpoint] = server.gate
+    yield endpoint
     server.stop()
 
 
@@ -58,6 +67,7 @@ def environment(endpoint: str) -> dict[str, str]:
 
 
 def emptied(endpoint: str) -> Cloud:
-    """The server with nothing in it."""
+    """The server with nothing in it, and its gate open."""
+    _GATES[endpoint].open()
     with urlopen(Request(f"{endpoint}/moto-api/reset", method="POST")):
         return Cloud(endpoint)

@@ -16,7 +16,7 @@ from moto.ecs import models as ecs
 
 
 class Builds:
-    """CodeBuild: a build runs for some looks, writes a log, and ends as it is told to; a token gives its build again."""
+    """CodeBuild: a build runs for some looks, writes a log, and ends as it is told to. The five minutes of a token are over."""
 
     def __init__(
         self, patch: Any, *, ends: str = "SUCCEEDED", looks: int = 2, log: tuple[str, ...] = (), logs: Any = None
@@ -25,16 +25,15 @@ class Builds:
         self.looks = looks
         self.exported: dict[str, str] = {}
         self.asked: list[dict[str, Any]] = []
-        self._tokens: dict[str, Any] = {}
         start = CodeBuildResponse.start_build
         builds = self
 
         def start_build(self: CodeBuildResponse) -> Any:
-            token = self._get_param("idempotencyToken")
-            if token not in builds._tokens:
-                builds.asked.append({name: self._get_param(name) for name in PARAMETERS})
-                builds._tokens[token] = start(self)
-            return builds._tokens[token]
+            builds.asked.append({name: self._get_param(name) for name in PARAMETERS})
+            answer = start(self)
+            build = self.codebuild_backend.build_metadata_history[self._get_param("projectName")][-1]
+            build["environment"] = {**build["environment"], "environmentVariables": builds.asked[-1][VARIABLES]}
+            return answer
 
         def batch_get_builds(self: codebuild.CodeBuildBackend, ids: list[str]) -> list[dict[str, Any]]:
             found = [build for each in self.build_metadata_history.values() for build in each if build["id"] in ids]
@@ -68,13 +67,8 @@ class Builds:
             build["phases"].append({"phaseType": "BUILD", "phaseStatus": "FAILED", "contexts": why})
 
 
-PARAMETERS = (
-    "sourceVersion",
-    "sourceTypeOverride",
-    "sourceLocationOverride",
-    "buildspecOverride",
-    "environmentVariablesOverride",
-)
+VARIABLES = "environmentVariablesOverride"
+PARAMETERS = ("sourceVersion", "sourceTypeOverride", "sourceLocationOverride", "buildspecOverride", VARIABLES)
 
 
 class Deployments:
@@ -132,7 +126,7 @@ class Rollouts:
             states.looks = states.each
             revision = service_properties.get("task_definition")
             service = update(self, service_properties)
-            if revision:
+            if revision and revision != service.deployments[0]["taskDefinition"]:
                 fresh = {
                     **service.deployments[0],
                     "id": f"ecs-svc/{revision}",

@@ -1,12 +1,13 @@
 """`cloudformation`: a change set of a stack, shown before it is executed; the stack's outputs (codepipeline.md 1.6, row 65)."""
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from agent.actions import revision
 from agent.actions.aws.place import AwsAction, AwsOptions
-from agent.actions.remote import Interrupted, Work, failed, succeeded
+from agent.actions.remote import Work, failed, succeeded
 from agent.aws.session import AwsFault, Clients, Service
 from agent.definition.values import Text, many, problem
 from agent.model.outcome import Outcome
@@ -51,8 +52,7 @@ class CloudFormationAction(AwsAction[CloudFormationOptions]):
         stacks = aws("cloudformation")
         link = f"https://console.aws.amazon.com/cloudformation/home?region={aws.region}#/stacks?filteringText={options.stack}"
         if options.mode == "delete":
-            work.once("deleted", lambda: _called(stacks, "delete_stack", options, ClientRequestToken=work.token))
-            return self._ended(work, options, stacks, link)
+            return self._ended(work, options, stacks, link, lambda _: _delete(work, options, stacks))
         shown: dict[str, str] = {}
         name = options.change_set
         if options.mode != "execute":
@@ -65,17 +65,13 @@ class CloudFormationAction(AwsAction[CloudFormationOptions]):
             if options.mode == "plan":
                 said = f"{shown['changes']} changes of {options.stack}, {shown['replacements']} replacements"
                 return succeeded(said, link, shown)
-        work.once("executed", lambda: _called(stacks, "execute_change_set", options, ChangeSetName=name))
-        return self._ended(work, options, stacks, link)
+        return self._ended(work, options, stacks, link, lambda may_run: _execute(work, options, stacks, name, may_run))
 
-    def _ended(self, work: Work, options: CloudFormationOptions, stacks: Service, link: str) -> Outcome:
-        try:
-            status, stack = work.wait(lambda: _look(work, stacks, options))
-        except Interrupted:
-            if _stack(stacks, options).get("StackStatus") == "UPDATE_IN_PROGRESS":
-                stacks("cancel_update_stack", StackName=options.stack)
-                work.say(f"the update of {options.stack} is cancelled")
-            raise
+    def _ended(
+        self, work: Work, options: CloudFormationOptions, stacks: Service, link: str, start: Callable[[bool], str]
+    ) -> Outcome:
+        look, cancel = (lambda _: _look(work, stacks, options)), (lambda _: _cancel(work, options, stacks))
+        status, stack = work.follow(start, look, cancel)
         if status in {"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE", "DELETE_COMPLETE"}:
             outputs = {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", ())}
             return succeeded(f"{options.stack}: {status}", link, outputs)
@@ -90,9 +86,23 @@ class CloudFormationAction(AwsAction[CloudFormationOptions]):
         return succeeded(f"{options.stack}: nothing to change", link, outputs | said)
 
 
-def _called(stacks: Service, operation: str, options: CloudFormationOptions, **more: str) -> str:
-    stacks(operation, StackName=options.stack, **more)
-    return operation
+def _delete(work: Work, options: CloudFormationOptions, stacks: Service) -> str:
+    stacks("delete_stack", StackName=options.stack, ClientRequestToken=work.token)
+    return "the deletion"
+
+
+def _execute(work: Work, options: CloudFormationOptions, stacks: Service, name: str, may_run: bool) -> str:
+    about = {"StackName": options.stack, "ChangeSetName": name}
+    if not may_run or stacks("describe_change_set", **about)["ExecutionStatus"] == "AVAILABLE":
+        stacks("execute_change_set", ClientRequestToken=work.token, **about)
+    return name
+
+
+def _cancel(work: Work, options: CloudFormationOptions, stacks: Service) -> None:
+    """An update goes back; what makes or deletes a stack cannot be cancelled."""
+    if _stack(stacks, options).get("StackStatus") == "UPDATE_IN_PROGRESS":
+        stacks("cancel_update_stack", StackName=options.stack, ClientRequestToken=work.token)
+        work.say(f"the update of {options.stack} is cancelled")
 
 
 def _stack(stacks: Service, options: CloudFormationOptions) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from agent.aws.session import AwsFault, Clients, Service
 from agent.definition.values import Environment, Text, problem
 from agent.model.outcome import Outcome, Reason
 
+MARK = "PIPELINE_ATTEMPT_ID"
 _RUNNING = "IN_PROGRESS"
 
 
@@ -43,7 +44,7 @@ class CodeBuildAction(AwsAction[CodeBuildOptions]):
         build = aws("codebuild")
         log = Log(work, aws("logs"))
         ended = work.follow(
-            lambda _: _start(work, options, aws),
+            lambda may_run: (_found(work, options.project, build) if may_run else "") or _start(work, options, aws),
             lambda identity: _look(work, build, identity, log),
             lambda identity: build("stop_build", id=identity),
         )
@@ -82,10 +83,18 @@ class Log:
             self._token = page["nextForwardToken"]
 
 
+def _found(work: Work, project: str, build: Service) -> str:
+    """CodeBuild knows a token for five minutes; later a build of this attempt, one of the newest, is known by its variables."""
+    mark = {"name": MARK, "value": work.token, "type": "PLAINTEXT"}
+    newest = build("list_builds_for_project", projectName=project, sortOrder="DESCENDING")["ids"]
+    builds = build("batch_get_builds", ids=newest)["builds"] if newest else ()
+    return next((each["id"] for each in builds if mark in each["environment"]["environmentVariables"]), "")
+
+
 def _start(work: Work, options: CodeBuildOptions, aws: Clients) -> str:
     execution = work.attempt.execution
     ours = {"PIPELINE_NAME": execution.pipeline, "PIPELINE_EXECUTION": execution.id, "PIPELINE_COMMIT": execution.commit}
-    values = {**ours, **options.env}
+    values = {**ours, **options.env, MARK: work.token}
     source: dict[str, Any] = {"sourceVersion": options.version or execution.commit}
     if options.bucket:
         key = revision.uploaded(work, options.path, aws("s3"), options.bucket)

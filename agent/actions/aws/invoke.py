@@ -2,16 +2,20 @@
 
 import base64
 import json
+from concurrent.futures import Future, wait
+from threading import Thread
+from typing import Any
 
 from pydantic import Field
 
 from agent.actions.aws.place import AwsAction, AwsOptions
 from agent.actions.remote import Work, failed, succeeded
-from agent.aws.session import Clients
+from agent.aws.session import AwsBusy, Clients, Service
 from agent.definition.values import KeyName, Text
-from agent.model.outcome import Outcome
+from agent.model.outcome import Outcome, Reason
 
 SHOWN = 2000  # characters of an answer
+LOOK = 0.25  # seconds between looks whether it is to end
 
 
 class InvokeOptions(AwsOptions):
@@ -24,7 +28,8 @@ class InvokeOptions(AwsOptions):
 class InvokeAction(AwsAction[InvokeOptions]):
     """A Provider of an action and of a rule. It fails if the function raises an error, or answers `{"ok": false}`.
 
-    Not started twice by us but for a crash; the function can tell calls apart by `execution.attempt` of its payload.
+    The function is called once. Where nobody heard its answer, because the agent ended or the line broke, nobody knows how it
+    ended, and it is not called again: Reason.LOST. The function can tell attempts apart by `execution.attempt` of its payload.
     Each key of an answer that is a mapping is an output, as far as its value is a text, a number or a flag.
     """
 
@@ -32,21 +37,55 @@ class InvokeAction(AwsAction[InvokeOptions]):
 
     def act(self, work: Work, options: InvokeOptions, aws: Clients) -> Outcome:
         """See AwsAction."""
-        work.check()
         link = f"https://console.aws.amazon.com/lambda/home?region={aws.region}#/functions/{options.function.partition(':')[0]}"
-        body = json.dumps({**options.payload, "execution": _about(work)}).encode()
-        call = aws("lambda")
-        answer = work.patiently(lambda: call("invoke", FunctionName=options.function, Payload=body, LogType="Tail"))
-        said = answer["Payload"].read().decode(errors="replace")
+        try:
+            answer = _answer(work, options, aws("lambda", is_once=True))
+        except Unheard as unheard:
+            return failed(f"{options.function} was called, and nobody knows how it ended: {unheard}", link, reason=Reason.LOST)
         log = work.output("log")
         for line in base64.b64decode(answer.get("LogResult", "")).decode(errors="replace").splitlines():
             log(line)
+        said: str = answer["Payload"].decode(errors="replace")
         if answer.get("FunctionError"):
             return failed(f"{options.function} failed: {said[:SHOWN]}", link)
         outputs = _outputs(said)
         if outputs.get("ok") == "false":
             return failed(f"{options.function} says no: {outputs.get('message', said[:SHOWN])}", link, outputs)
         return succeeded(outputs.get("message") or f"{options.function} has answered", link, outputs)
+
+
+class Unheard(Exception):
+    """The function may have run, and its answer did not come."""
+
+
+def _answer(work: Work, options: InvokeOptions, service: Service) -> dict[str, Any]:
+    """What the function says, while the work may go on: a function that was called cannot be stopped. Raises Interrupted."""
+    if work.memory.get("called"):
+        raise Unheard("the agent ended while it ran")
+    work.check()
+    body = json.dumps({**options.payload, "execution": _about(work)}).encode()
+    work.memory.put("called", work.token)
+    heard: Future[dict[str, Any]] = Future()
+
+    def call() -> None:
+        try:
+            heard.set_result(work.patiently(lambda: _call(service, options.function, body)))
+        except Exception as error:
+            heard.set_exception(error)
+
+    Thread(target=call, daemon=True).start()  # one that goes on after a stop holds up nobody
+    while not wait([heard], LOOK).done:
+        work.check()
+    return heard.result()
+
+
+def _call(service: Service, function: str, body: bytes) -> dict[str, Any]:
+    try:
+        return service.whole("invoke", "Payload", FunctionName=function, Payload=body, LogType="Tail")
+    except AwsBusy as fault:
+        if fault.code == "TooManyRequestsException":  # it was not called
+            raise
+        raise Unheard(fault.message) from fault
 
 
 def _about(work: Work) -> dict[str, object]:

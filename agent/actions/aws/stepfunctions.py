@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from agent.actions import revision
 from agent.actions.aws.place import AwsAction, AwsOptions
 from agent.actions.remote import Work, failed, succeeded
-from agent.aws.session import Clients, Service
+from agent.aws.session import AwsFault, Clients, Service
 from agent.definition.references import OPENING
 from agent.definition.values import Text, problem
 from agent.model.outcome import Outcome, Reason
@@ -58,10 +58,16 @@ class StepFunctionsAction(AwsAction[StepFunctionsOptions]):
 
 
 def _start(work: Work, options: StepFunctionsOptions, steps: Service) -> str:
-    """The same name with the same input is the same execution."""
+    """The same name with the same input is the same execution, but for one that has ended: then the name is taken, by us."""
     text = options.input or (revision.text_of(work, options.input_file, LARGEST) if options.input_file else "{}")
     name = work.token[-80:]
-    arn: str = steps("start_execution", stateMachineArn=options.state_machine, name=name, input=text)["executionArn"]
+    try:
+        arn: str = steps("start_execution", stateMachineArn=options.state_machine, name=name, input=text)["executionArn"]
+    except AwsFault as fault:
+        if fault.code != "ExecutionAlreadyExists":
+            raise
+        *place, _, machine = options.state_machine.split(":")[:7]  # behind it may stand a version
+        return ":".join([*place, "execution", machine, name])
     return arn
 
 

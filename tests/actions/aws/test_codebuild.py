@@ -5,6 +5,7 @@ import pytest
 from agent.actions.aws.codebuild import CodeBuildAction
 from agent.aws.session import AwsFault
 from agent.model.outcome import Reason, Status
+from tests.contracts.providers import ProviderContract
 from tests.support.attempts import COMMIT, Bench, using
 from tests.support.cloudstates import Builds
 
@@ -67,13 +68,22 @@ def test_no_project(bench):
         perform(bench, {"project": "nothing"})
 
 
-def test_the_deadline_stops_the_build(bench, cloud, monkeypatch):
-    Builds(monkeypatch, looks=10**6)
-    outcome = perform(bench, seconds=1)
-    assert (outcome.status, outcome.reason) == (Status.FAILED, Reason.TIMEOUT)
-    assert statuses(cloud) == ["STOPPED"]
+class TestContract(ProviderContract):
+    uses, provider, options = "codebuild", CodeBuildAction, {"project": "app"}
+    done, stopped, good_for = ["SUCCEEDED"], ["STOPPED"] * 2, 1
+
+    @pytest.fixture(autouse=True)
+    def _builds(self, monkeypatch):
+        self.builds = Builds(monkeypatch)
+
+    def hang(self, monkeypatch):
+        self.builds.looks = 10**6
+
+    def held(self, cloud):
+        return statuses(cloud)
 
 
 def statuses(cloud):
     codebuild = cloud.client("codebuild")
-    return [build["buildStatus"] for build in codebuild.batch_get_builds(ids=codebuild.list_builds()["ids"])["builds"]]
+    ids = codebuild.list_builds()["ids"]
+    return [build["buildStatus"] for build in codebuild.batch_get_builds(ids=ids)["builds"]] if ids else []

@@ -6,8 +6,8 @@ import zipfile
 import pytest
 
 from agent.actions.aws.codedeploy import CodeDeployAction
-from agent.actions.memory import Memory
 from agent.model.outcome import Reason, Status
+from tests.contracts.providers import ProviderContract
 from tests.support.attempts import Bench, using
 from tests.support.cloudstates import Deployments
 
@@ -53,19 +53,17 @@ def test_failure_tells_which_target(bench, monkeypatch):
     assert b"i-1 ValidateService: exit 4\n  one\n  two\n" in bench.log.data
 
 
-def test_the_deadline_stops_it_with_a_rollback(bench, cloud, monkeypatch):
-    Deployments(monkeypatch, looks=10**6)
-    outcome = perform(bench, seconds=1)
-    assert outcome.reason is Reason.TIMEOUT
-    assert [(made["status"], made["additionalDeploymentStatusInfo"]) for made in deployments(cloud)] == [("Stopped", "True")]
+class TestContract(ProviderContract):
+    uses, provider, options = "codedeploy", CodeDeployAction, OPTIONS
+    done, stopped, good_for = [("Succeeded", "")], [("Stopped", "True")] * 2, 1
 
+    @pytest.fixture(autouse=True)
+    def _deployments(self, monkeypatch):
+        self.deployments = Deployments(monkeypatch)
 
-def test_a_deployment_that_was_made_before_its_id_could_be_remembered_is_found_again(bench, cloud, monkeypatch):
-    Deployments(monkeypatch, looks=3)
-    given = using("codedeploy", OPTIONS)
-    assert CodeDeployAction().perform(given, bench).succeeded
-    path = bench.control(given) / "remote.json"
-    path.unlink()
-    Memory(path).put("id, intended", given.id)
-    assert CodeDeployAction().perform(given, bench).succeeded
-    assert len(deployments(cloud)) == 1
+    def hang(self, monkeypatch):
+        self.deployments.looks = 10**6
+
+    def held(self, cloud):
+        """How each deployment is, and whether it was asked to roll back."""
+        return [(made["status"], made.get("additionalDeploymentStatusInfo", "")) for made in deployments(cloud)]

@@ -6,6 +6,7 @@ from agent.actions.aws.ecs import EcsAction
 from agent.aws.session import AwsFault
 from agent.errors import DefinitionError
 from agent.model.outcome import Reason, Status
+from tests.contracts.providers import ProviderContract
 from tests.support.attempts import Bench, using
 from tests.support.cloudstates import Rollouts
 
@@ -70,10 +71,24 @@ def test_without_going_back(bench, cloud):
     assert images(cloud)["web"] == "web:bad"
 
 
-def test_the_deadline_leads_back(bench, cloud, rollouts):
-    rollouts.each = 10**6
-    assert perform(bench, {"image": "web:2"}, seconds=1).reason is Reason.TIMEOUT
-    assert images(cloud)["web"] == "web:1"
+class TestContract(ProviderContract):
+    uses, provider, options = "ecs", EcsAction, {**OPTIONS, "image": "web:2"}
+    done, stopped = ["web:2"], ["web:2", "web:1"] * 2
+
+    @pytest.fixture(autouse=True)
+    def _rollouts(self, rollouts):
+        self.rollouts = rollouts
+
+    def hang(self, monkeypatch):
+        self.rollouts.each = 10**6
+
+    def held(self, cloud):
+        """The images that the service was led to, one after the other."""
+        ecs = cloud.client("ecs")
+        events = ecs.describe_services(cluster="prod", services=["api"])["services"][0]["events"]
+        rolled = [event["id"] for event in events if event["message"].endswith("rolls")]
+        found = [ecs.describe_task_definition(taskDefinition=each)["taskDefinition"] for each in rolled]
+        return [each["containerDefinitions"][0]["image"] for each in found]
 
 
 def test_wrong_names(bench):

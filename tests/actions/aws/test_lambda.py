@@ -5,10 +5,12 @@ import zipfile
 from datetime import timedelta
 
 import pytest
+from moto.awslambda.models import LambdaFunction
 
 from agent.actions.aws.lambda_ import LambdaAction
 from agent.aws.session import AwsFault
 from agent.model.outcome import Reason, Status
+from tests.contracts.providers import ProviderContract
 from tests.support.attempts import Bench, using, utc_now
 
 OPTIONS = {"function": "resize"}
@@ -106,13 +108,36 @@ def test_an_alarm_that_does_not_exist_leads_back(bench, cloud):
     assert alias(cloud) == ("1", {})
 
 
-def test_again_after_a_crash_makes_no_second_version(bench, cloud):
-    given = using("lambda", {**OPTIONS, "alias": "live"})
-    first = LambdaAction().perform(given, bench)
-    again = LambdaAction().perform(given, bench)
-    assert first.outputs == again.outputs
-    versions = cloud.client("lambda").list_versions_by_function(FunctionName="resize")["Versions"]
-    assert [version["Version"] for version in versions] == ["$LATEST", "1", "2"]
+class TestContract(ProviderContract):
+    """The same code is the same version, however often."""
+
+    uses, provider, options = "lambda", LambdaAction, {**OPTIONS, "alias": "live", "alarms": "errors"}
+    hanging = {"canary": "10", "bake": "30d"}
+    done, stopped = [("2", {}), "1", "2"], [("1", {}), "1", "2"]
+
+    @pytest.fixture(autouse=True)
+    def _unchanged(self, monkeypatch):
+        """moto takes the same code again for a change."""
+        update = LambdaFunction.update_function_code
+
+        def updated(function, spec):
+            former, was_updated = function.code_sha_256, function.code_or_config_updated
+            answer = update(function, spec)
+            function.code_or_config_updated = was_updated or function.code_sha_256 != former
+            return answer
+
+        monkeypatch.setattr(LambdaFunction, "update_function_code", updated)
+
+    def after(self, times):
+        return self.done if times else [("1", {}), "1"]
+
+    def hang(self, monkeypatch):
+        pass
+
+    def held(self, cloud):
+        """Where the alias leads, and the versions."""
+        versions = cloud.client("lambda").list_versions_by_function(FunctionName="resize")["Versions"]
+        return [alias(cloud), *(version["Version"] for version in versions if version["Version"] != "$LATEST")]
 
 
 def test_no_function(bench):

@@ -13,6 +13,7 @@ from agent.config import Account, Config
 from agent.errors import DefinitionError, RefusedError
 from agent.model.outcome import Reason, Status
 from agent.model.plan import ArtifactOutput
+from tests.contracts.providers import ProviderContract
 from tests.support.attempts import Bench, using
 from tests.support.cloud import Cloud
 
@@ -121,11 +122,31 @@ def test_options_are_judged_again_when_they_are_looked_up(bench):
         perform(bench, {"bucket": "www", "delete": "true"})
 
 
-def test_stopped(bench, cloud):
-    bench.stop.set()
-    outcome = perform(bench, {"bucket": "www"})
-    assert (outcome.status, outcome.reason) == (Status.ABANDONED, Reason.STOPPED)
-    assert keys(cloud) == set()
+class TestContract(ProviderContract):
+    """The same files go to the same keys, however often."""
+
+    uses, provider, options = "s3", S3Action, {"bucket": "www", "prefix": "site/", "path": "assets", "delete": "true"}
+    done, good_for = ["site/app.css", "site/app.js"], 1
+
+    def after(self, times):
+        return self.done if times else []
+
+    def test_its_time_is_over_or_it_is_stopped(self, bench, cloud):
+        """Between two files."""
+
+        class AfterOne:
+            asked = 0
+
+            def is_set(self):
+                self.asked += 1
+                return self.asked > 1
+
+        bench.stop = AfterOne()
+        assert self.perform(bench).reason is Reason.STOPPED
+        assert self.held(cloud) == ["site/app.css"]
+
+    def held(self, cloud):
+        return sorted(keys(cloud))
 
 
 def test_two_accounts_and_two_regions_side_by_side(bench, cloud):

@@ -7,6 +7,7 @@ import pytest
 from agent.actions.aws.stepfunctions import StepFunctionsAction
 from agent.errors import DefinitionError
 from agent.model.outcome import Reason, Status
+from tests.contracts.providers import ProviderContract
 from tests.support.attempts import Bench, using
 
 
@@ -24,20 +25,30 @@ def bench(tmp_path, cloud, machine):
 
 
 def ended(monkeypatch, status, **more):
-    """Executions end as they are looked at, as moto's own never do."""
+    """Executions end at the second look, as moto's own never do, and one that has ended is not started again by its name."""
+    from moto.stepfunctions.exceptions import ExecutionAlreadyExists
     from moto.stepfunctions.models import StepFunctionBackend
 
-    describe = StepFunctionBackend.describe_execution
+    describe, start = StepFunctionBackend.describe_execution, StepFunctionBackend.start_execution
+    looked = set()
+
+    def started(self, arn, name, execution_input):
+        found = start(self, arn, name, execution_input)
+        if found.status != "RUNNING":
+            raise ExecutionAlreadyExists(f"Execution Already Exists: '{found.execution_arn}'")
+        return found
 
     def moved(self, arn):
         found = describe(self, arn)
-        if found.status == "RUNNING":
+        if found.status == "RUNNING" and found in looked:
             found.status = status
             for name, value in more.items():
                 setattr(found, name, value)
+        looked.add(found)
         return found
 
     monkeypatch.setattr(StepFunctionBackend, "describe_execution", moved)
+    monkeypatch.setattr(StepFunctionBackend, "start_execution", started)
 
 
 def perform(bench, machine, options=None, **more):
@@ -66,10 +77,27 @@ def test_failure(bench, machine, monkeypatch):
     assert "FAILED (Oops: no table)" in outcome.message
 
 
-def test_the_deadline_stops_it(bench, cloud, machine):
-    outcome = perform(bench, machine, seconds=1)
-    assert outcome.reason is Reason.TIMEOUT
-    assert [each["status"] for each in executions(cloud, machine)] == ["ABORTED"]
+class TestContract(ProviderContract):
+    uses, provider = "step-functions", StepFunctionsAction
+    done, stopped, good_for = ["SUCCEEDED"], ["ABORTED"] * 2, 1
+
+    @pytest.fixture(autouse=True)
+    def _machine(self, machine, monkeypatch):
+        self.options = {"state_machine": machine}
+        self.ends = pytest.MonkeyPatch()
+        ended(self.ends, "SUCCEEDED", output="{}")
+        yield
+        self.ends.undo()
+
+    def hang(self, monkeypatch):
+        self.ends.undo()
+
+    def go_on(self, cloud):
+        for _ in range(2):
+            executions(cloud, self.options["state_machine"])
+
+    def held(self, cloud):
+        return [each["status"] for each in executions(cloud, self.options["state_machine"])]
 
 
 def test_an_input_that_is_no_json(bench, machine):
