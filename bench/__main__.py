@@ -4,7 +4,7 @@ import runpy
 import sys
 
 ALL = ("push", "tags", "first_line", "peers", "workspace", "notes", "ssh", "cli", "engine")
-LONG = ("deploy", "downtime")  # only by name
+LONG = ("deploy", "downtime", "machine")  # only by name
 
 
 def main(names: list[str]) -> int:
