@@ -292,6 +292,13 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _each_name_is_of_one_destination(self) -> "Config":
+        names = [rule.name for rule in self.notify if rule.name]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"two [[notify]] are called {min(twice)}")
+        return self
+
+    @model_validator(mode="after")
     def _knows_the_secrets_that_it_names(self) -> "Config":
         named = {rule.secret for rule in self.notify} | {rule.token for rule in self.status} | {self.mail.password}
         named |= {url for rule in self.notify for url in (rule.webhook, rule.slack) if url and "://" not in url}

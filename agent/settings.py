@@ -66,8 +66,10 @@ class Artifacts(Section):
 class Notify(Section):
     """One destination of notifications, and the events it wants to hear. A URL may be the name of the secret that holds it."""
 
-    events: tuple[str, ...]  # our names or CodePipeline's ids (model/notice.py), with `*`
+    events: tuple[str, ...] = ()  # our names or CodePipeline's ids (model/notice.py), with `*`
+    name: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9_-]{0,63})?$")] = ""  # by which `uses: notify` may send to it
     pipelines: tuple[str, ...] = ("*",)
+    stages: tuple[str, ...] = ("*",)  # that may send to it
     refs: tuple[str, ...] = ("**",)
     sns: str = ""  # ARN of a topic
     eventbridge: str = ""  # name or ARN of an event bus
@@ -112,6 +114,8 @@ class Notify(Section):
     def _has_one_target(self) -> "Notify":
         if sum(bool(getattr(self, name)) for name in TARGETS) != 1:
             raise ValueError(f"exactly one of {', '.join(TARGETS)} is needed")
+        if not self.events and not self.name:
+            raise ValueError("`events` say what it is told, a `name` lets pipelines send to it: one is needed")
         return self
 
 

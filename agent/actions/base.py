@@ -111,6 +111,12 @@ class Context(Protocol):
         be had.
         """
 
+    def send(self, attempt: Attempt, to: str, subject: str, message: str) -> None:
+        """Queue a message to one of the operator's destinations of notifications; again with the same id for the same attempt.
+
+        Raises RefusedError if the operator does not open it to the attempt.
+        """
+
 
 class Action(Protocol):
     """One kind of work (`run`, `deploy`, a `uses:` provider). Stateless; called from several threads."""

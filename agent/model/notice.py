@@ -28,6 +28,7 @@ EVENTS = {
     "approval.succeeded": "codepipeline-pipeline-manual-approval-succeeded",
     "approval.failed": "codepipeline-pipeline-manual-approval-failed",
 }
+MESSAGE = "message.sent"  # said by a pipeline itself (`uses: notify`); no rule asks for it
 
 
 class Failure(Value, frozen=True, kw_only=True):
@@ -51,7 +52,7 @@ class Notice(Value, frozen=True, kw_only=True):
     """One event that may be told. `id` is the same at every delivery, so a receiver can tell a repetition."""
 
     id: str
-    event: str  # a key of EVENTS
+    event: str  # a key of EVENTS, or MESSAGE
     at: datetime
     execution: Execution
     started_at: datetime | None = None
@@ -61,6 +62,7 @@ class Notice(Value, frozen=True, kw_only=True):
     provider: str = ""  # of the action: run, deploy, approval, or the name of a provider
     attempt: int = 1
     message: str = ""
+    subject: str = ""  # of a message
     lines: tuple[str, ...] = ()  # what a pusher reads of it
     failures: tuple[Failure, ...] = ()
     question: Question | None = None

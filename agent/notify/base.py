@@ -80,7 +80,12 @@ class Target(NamedTuple):
 def targets(config: Config) -> tuple[Target, ...]:
     """The destinations of a configuration, in its order."""
     rules: tuple[Notify | CommitStatus, ...] = (*config.notify, *config.status)
-    return tuple(Target(rule.kind, rule.address, rule) for rule in rules)
+    return tuple(target_of(rule) for rule in rules)
+
+
+def target_of(rule: Notify | CommitStatus) -> Target:
+    """The destination of one rule."""
+    return Target(rule.kind, rule.address, rule)
 
 
 def route(known: tuple[Target, ...], notice: Notice) -> Iterator[str]:

@@ -4,7 +4,7 @@ import json
 from datetime import datetime
 from typing import Any
 
-from agent.model.notice import EVENTS, Notice
+from agent.model.notice import EVENTS, MESSAGE, Notice
 from agent.model.outcome import Status
 
 SCHEMA = 1  # of `document`; grows where the meaning of a key changes
@@ -18,7 +18,7 @@ def subject(notice: Notice) -> str:
     """One line of at most 100 characters that are all printable ASCII, as SNS and mail want it."""
     place = f": {notice.stage}" + (f"/{notice.action}" if notice.action else "") if notice.stage else ""
     word = "waits for an approval" if notice.event == "approval.needed" else notice.event.partition(".")[2]
-    text = f"{notice.execution.label}{place} {word}"
+    text = notice.subject or f"{notice.execution.label}{place} {word}"
     return "".join(letter if " " <= letter <= "~" else "?" for letter in text)[:100]
 
 
@@ -40,7 +40,7 @@ def document(notice: Notice, link: str) -> dict[str, Any]:
         "schema": SCHEMA,
         "id": notice.id,
         "event": notice.event,
-        "codepipeline_event": EVENTS[notice.event],
+        "codepipeline_event": EVENTS.get(notice.event, ""),
         "at": _iso(notice.at),
         "pipeline": execution.pipeline,
         "number": execution.number,
@@ -83,7 +83,9 @@ def approval(notice: Notice, region: str, link: str) -> dict[str, Any]:
 
 
 def detail_type(notice: Notice) -> str:
-    """CodePipeline Stage Execution State Change, for one."""
+    """CodePipeline Stage Execution State Change, for one; a message of a pipeline is no event of CodePipeline."""
+    if notice.event == MESSAGE:
+        return "Pipeline Message"
     return f"CodePipeline {_LEVELS[notice.event.partition('.')[0]]} Execution State Change"
 
 
@@ -101,6 +103,8 @@ def detail(notice: Notice, region: str) -> dict[str, Any]:
     }
     if notice.event == "execution.stopping":
         shown["stop-execution-comments"] = notice.message
+    if notice.event == MESSAGE:
+        shown |= {"subject": subject(notice), "message": notice.message}
     if notice.stage:
         shown["stage"] = notice.stage
     return shown | (_action(notice, region) if notice.action else {})

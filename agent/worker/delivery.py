@@ -16,9 +16,10 @@ from agent.log import Log
 from agent.model.execution import Execution
 from agent.model.notice import Notice
 from agent.model.plan import Plan
-from agent.notify.base import NotDelivered, Target, route
+from agent.notify.base import NotDelivered, Target, route, target_of
 from agent.notify.notices import notices
 from agent.results.timeline import line_for
+from agent.settings import Notify
 from agent.state.outbox import Letter, Outbox
 from agent.worker.messengers import Messengers
 from agent.worker.pool import Pool
@@ -64,6 +65,11 @@ class Deliveries:
             self._log.bug("an event cannot be told by a bug of ours", bug, execution=execution.id)
             return None
         return partial(self._queue, execution.label, letters) if letters else None
+
+    def send(self, rule: Notify, notice: Notice) -> None:
+        """Queue what a pipeline itself has to say, for one destination. From any thread. Raises EnvironmentFault."""
+        self._queue(notice.execution.label, ((target_of(rule).key, notice),))
+        self._ring()
 
     def _queue(self, label: str, letters: tuple[tuple[str, Notice], ...]) -> None:
         for key, notice in letters:

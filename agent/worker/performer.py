@@ -9,6 +9,7 @@ from threading import Event, Thread
 from msgspec.structs import replace
 
 from agent import plugins
+from agent.actions import notify as notify_action
 from agent.actions import run as run_action
 from agent.actions.base import Action, Attempt
 from agent.actions.server import Server
@@ -27,10 +28,12 @@ from agent.git.command import Git
 from agent.log import Log
 from agent.model.execution import Execution
 from agent.model.ids import ActionName, ExecutionId, StageName
+from agent.model.notice import Notice
 from agent.model.outcome import Outcome, Reason, Status
 from agent.model.plan import Approval, Deploy, Run, Use, Work
 from agent.plan.variables import Resolved, Scope, Unresolved, resolve
 from agent.secrets.redact import Redactor
+from agent.settings import Notify
 from agent.worker import accounts, servers
 from agent.worker.executors import Executors
 from agent.worker.feed import Feed
@@ -59,6 +62,7 @@ class Tools:
     sessions: Sessions
     vault: Vault
     machine: Places
+    send: Callable[[Notify, Notice], None]  # for good, once it returns
     lookup: Lookup
     feeds: Callable[[str], Feed]
     log: Log
@@ -151,6 +155,10 @@ class AttemptContext:
         login = accounts.login(self._terms.permit, self._tools.sessions, self._terms.secrets.get, attempt, repository)
         self._hidden.hide(login[key].encode() for key in login if key == "password")
         return login
+
+    def send(self, attempt: Attempt, to: str, subject: str, message: str) -> None:
+        rule = self._terms.permit.destination(attempt, to)
+        self._tools.send(rule, notify_action.said(attempt, subject, message, self.now()))
 
 
 class Performer:

@@ -8,7 +8,7 @@ from agent.errors import RefusedError
 from agent.model.glob import matches
 from agent.model.ids import RefName
 from agent.model.plan import Deploy, Run
-from agent.settings import Server
+from agent.settings import Notify, Server
 
 _PLAIN_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+/[A-Za-z0-9._~/:@!$&'()*+,;=-]*(\?[\x21-\x7e]*)?")
 
@@ -96,6 +96,15 @@ class Permit:
                 return registry
         raise RefusedError(where, hint="the operator lists it under [registries.NAME] repositories in pipeline/config.toml")
 
+    def destination(self, attempt: Attempt, name: str) -> Notify:
+        """The destination of notifications of this name. Raises RefusedError if the attempt may not send to it."""
+        where = f"notifications to {name} are not open to {_stage(attempt)}"
+        rule = next((rule for rule in self._config.notify if rule.name == name), None)
+        if not rule or not _is_open(rule, attempt) or not _fits(rule.refs, attempt.execution.ref):
+            raise RefusedError(where, hint=f'the operator gives one of [[notify]] `name = "{name}"` in pipeline/config.toml')
+        self._need_protection(attempt, where)
+        return rule
+
     def _need_protection(self, attempt: Attempt, where: str) -> None:
         if not self.is_protected(attempt.execution.ref):
             raise RefusedError(
@@ -147,7 +156,7 @@ def _fits(patterns: tuple[str, ...], ref: RefName) -> bool:
     return any(_matches(pattern, name) for pattern in patterns for name in (ref.removeprefix("refs/heads/"), ref))
 
 
-def _is_open(section: Account | Builds | HostGroup | Registry | Secret | Server | None, attempt: Attempt) -> bool:
+def _is_open(section: Account | Builds | HostGroup | Notify | Registry | Secret | Server | None, attempt: Attempt) -> bool:
     """Whether a table of the operator's is there, and for this stage of this pipeline."""
     return bool(section and _any(section.pipelines, attempt.execution.pipeline) and _any(section.stages, attempt.stage.name))
 

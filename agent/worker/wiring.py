@@ -19,8 +19,10 @@ from agent.git.command import Git, clean_environment
 from agent.git.notes import Notes
 from agent.log import Log
 from agent.model.ids import ExecutionId, execution_id
+from agent.model.notice import Notice
 from agent.results.audit import Standing
 from agent.results.publish import Publisher
+from agent.settings import Notify
 from agent.state.database import Database, open_database
 from agent.state.journal import Journal
 from agent.state.marks import Marks
@@ -99,12 +101,12 @@ class Worker:
         pool = Pool(config.concurrency, lambda error: self._log.bug("a task in the background has failed", error))
         lookup = Lookup(git, self._queue, self._journal)
         feeds = lru_cache(maxsize=None)(lambda execution: Feed(directories.execution(execution)))
-        self._tools = self._make_tools(environment, lookup, feeds)
+        deliveries = self._deliveries(environment, pool)
+        self._tools = self._make_tools(environment, lookup, feeds, deliveries.send)
         performer = Performer(self._tools)
         planner = Planner(git, self._queue)
         rollbacks = Rollbacks(self._queue, passes, clock, new_id)
         transitions = Transitions(database)
-        deliveries = self._deliveries(environment, pool)
 
         def take_in() -> None:
             intake.settle()
@@ -154,7 +156,9 @@ class Worker:
         roles, renew = self._roles, self._book.renew
         return Asked(self._database, self._queue, transitions, rollbacks, clock, roles, new_id, self._journal, renew)
 
-    def _make_tools(self, environment: Mapping[str, str], lookup: Lookup, feeds: Callable[[str], Feed]) -> Tools:
+    def _make_tools(
+        self, environment: Mapping[str, str], lookup: Lookup, feeds: Callable[[str], Feed], send: Callable[[Notify, Notice], None]
+    ) -> Tools:
         directories = self._directories
         return Tools(
             directories=directories,
@@ -168,6 +172,7 @@ class Worker:
             vault=Vault(root_of(environment, os.getuid(), identity(self._database))),
             machine=Places(PLACES, self._config.machine_concurrency),
             lookup=lookup,
+            send=send,
             feeds=feeds,
             log=self._log,
             clock=clock,

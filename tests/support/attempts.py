@@ -6,6 +6,7 @@ from pathlib import Path
 from threading import Event
 
 from agent.actions.base import Attempt
+from agent.actions.notify import said
 from agent.artifacts.cache import CacheStore
 from agent.artifacts.copying import copy_tree
 from agent.artifacts.local import LocalStore
@@ -59,6 +60,7 @@ class Bench:
         self.artifacts = LocalStore(root / "artifacts")
         self.caches = CacheStore(root / "cache", utc_now)
         self.protected = True
+        self.sent = []
         self.refusal = ""
         self.operator: dict[str, str] = {}
         self.hidden = Redactor(())
@@ -123,6 +125,10 @@ class Bench:
 
     def login(self, attempt, repository):
         return accounts.login(Permit(self.config), Sessions(), lambda name: name.encode(), attempt, repository)
+
+    def send(self, attempt, to, subject, message):
+        Permit(self.config).destination(attempt, to)
+        self.sent.append(said(attempt, subject, message, self.now()))
 
     def forget(self, attempt):
         """What a worker does once the end is journalled."""

@@ -17,6 +17,12 @@ stages:
     actions:
       - {name: qa, approval: {by: [qa-lead], message: Look at staging}}
 """
+TELLS = """\
+stages:
+  - name: tell
+    actions:
+      - {name: team, uses: notify, with: {to: team, message: "this is ${{ execution.number }}"}}
+"""
 
 
 @pytest.fixture
@@ -131,3 +137,13 @@ def test_what_is_refused_is_seen_and_keeps_nothing_else(repo, web):
     assert "never took execution.succeeded of release #1" in said
     said = CliRunner().invoke(program, ["status", "--repo", str(repo.bare)])
     assert "not delivered to" in said.output
+
+
+def test_a_pipeline_sends_a_message(repo, web):
+    repo.configure(f'protected = ["main"]\n{CONFIG}[[notify]]\nname = "team"\nwebhook = "{web.url}/team"\n')
+    repo.commit_and_push({".pipeline/release.yaml": TELLS})
+    repo.wait_for("Succeeded")
+    repo.wait(lambda: web.asked and not outbox(repo)[0], "it is delivered")
+    (told,) = web.asked
+    body = json.loads(told.body)
+    assert (told.path, told.headers["X-Git-Pipeline-Event"], body["message"]) == ("/team", "message.sent", "this is 1")
