@@ -18,7 +18,7 @@ from bench.tools import rsync
 from tests.support.deploying import Fleet, fleet_in
 
 COMMIT, ARTIFACT, RSYNC = "ours, a commit", "ours, an artifact", "rsync --link-dest"
-SHAPES = {"20,000 files": (20_000, 3_700), "200 MB": (100, 2_000_000)}  # files, bytes of each
+SHAPES = {"20,000 files": (20_000, 3_700), "200 MB": (100, 2_000_000), "4 large files": (4, 50_000_000)}  # files, bytes of each
 TARGETS = {"first": {COMMIT: "<= 1.1", ARTIFACT: "<= 1.1"}, "1 % new": {COMMIT: "<= 0.25", ARTIFACT: "<= 0.6"}}
 
 
@@ -80,7 +80,7 @@ def _empty(hosts: Hosts) -> None:
 
 
 def _versions(fleet: Fleet, place: Path, files: int, size: int) -> tuple[Version, Version]:
-    """Two versions; in the second, one file of a hundred is another."""
+    """Two versions; in the second, one file of a hundred is another, or a hundredth of each file where there are few."""
     dice = Random(1)
     made: list[Version] = []
     fleet.git.run("config", "gc.auto", "0")
@@ -88,15 +88,25 @@ def _versions(fleet: Fleet, place: Path, files: int, size: int) -> tuple[Version
         directory = place / name
         if made:
             shutil.copytree(made[0].directory, directory, symlinks=True)
-        for number in range(0, files, 100 if made else 1):
+        for number in range(0, files, 100 if made and files >= 100 else 1):
             path = directory / f"d{number % 20}" / f"e{number % 400}" / f"f{number}"
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(dice.randbytes(size))
+            if made and files < 100:
+                _change(path, dice.randbytes(size // 100))
+            else:
+                path.write_bytes(dice.randbytes(size))
         collected = collect(directory, ArtifactOutput(name="dist", files=("**",)), place)
         fleet.artifacts.put(collected.archive, collected.record.digest)
         made.append(Version(name, directory, fleet.commit_directory(directory), collected.record.digest))
     fleet.git.run("repack", "-adq")  # as a push leaves it
     return made[0], made[1]
+
+
+def _change(path: Path, more: bytes) -> None:
+    """Other bytes in the middle, and one more, so that what follows moves."""
+    former = path.read_bytes()
+    middle = len(former) // 2
+    path.write_bytes(former[:middle] + more + b"!" + former[middle + len(more) :])
 
 
 def main(words: list[str]) -> None:

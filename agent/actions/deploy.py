@@ -169,7 +169,7 @@ def _shared(attempt: Attempt, context: Context, name: str, chosen: Deployment, s
         release=source.name,
         options=chosen,
         spec=spec,
-        uploads=Uploads(source, control, int(execution.created_at.astimezone(UTC).timestamp())),
+        uploads=Uploads(source, control, int(execution.created_at.astimezone(UTC).timestamp()), chosen.shared),
         environment=lifecycle.environment(identity),
         label=execution.label,
         commit=execution.commit,

@@ -1,6 +1,6 @@
 """A deployment on one host: lock, release, lifecycle, result; and the way back by the same code. Each step may be done again."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from shlex import quote
@@ -162,16 +162,24 @@ class OnHost:
             standing.status.get("shared", "") == ":".join(options.shared) and standing.status.get("release") == standing.current
         )
         upload = shared.uploads.get(standing.current if same else "")
-        if upload.former:
-            stage = commands.stage(shared.base, shared.release, upload.former, options.shared, empties=upload.empties)
-            self._put(stage, lambda: [upload.gone])
-        self._put(commands.receive(shared.base, shared.release, upload.former, options.shared), upload.archive.chunks)
+        if not self._put(upload):
+            shared.log.say(self.host.name, f"{upload.former[:14]} is not what it was there: all of the release travels")
+            upload = shared.uploads.get("")
+            self._put(upload)
         shared.log.say(self.host.name, _travelled(upload))
 
-    def _put(self, script: str, stdin: Callable[[], Iterable[bytes]]) -> None:
-        said = self.host.call(script, stdin, UPLOAD_TIMEOUT)
-        if said.code:
+    def _put(self, upload: Upload) -> bool:
+        """False if the host has another former release than it should."""
+        base, release, links = self._shared.base, self._shared.release, self._shared.options.shared
+        script = (
+            commands.renew(base, release, upload.former, links, empties=upload.empties)
+            if upload.former
+            else commands.receive(base, release, links)
+        )
+        said = self.host.call(script, upload.archive.chunks, UPLOAD_TIMEOUT)
+        if said.code and not (upload.former and said.code == commands.UNLIKE):
             raise EnvironmentFault(f"the release cannot be put there: {said.last}")
+        return not said.code
 
     def _ask(self, health: HealthCheck, tries: int) -> str:
         """What is wrong at the last of so many times; empty as soon as it is well."""

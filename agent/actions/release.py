@@ -43,6 +43,9 @@ class Source(Protocol):
     def contents(self, paths: Sequence[str]) -> Iterator[File]:
         """Each of these, in any order; a content is read before the next file is asked for."""
 
+    def before(self, former: str, path: str) -> Iterator[bytes]:
+        """What a path that is not the same was in a release that `against` knew."""
+
 
 class Commit:
     """The tree of a commit, as git has it: no filters, no export attributes."""
@@ -53,6 +56,7 @@ class Commit:
         self._tree = git.run("rev-parse", "--verify", "--end-of-options", f"{commit}^{{tree}}").decode().strip()
         self.name = f"c-{self._tree}"
         self._known: dict[str, tuple[str, str]] = {}  # mode and object by path
+        self._before: dict[tuple[str, str], str] = {}  # object by release and path
 
     def files(self) -> Collection[str]:
         """See Source."""
@@ -74,11 +78,12 @@ class Commit:
         fields = out.decode(errors="surrogateescape").split("\0")[:-1]
         sent, gone = [], []
         for told, path in zip(fields[::2], fields[1::2], strict=True):
-            old_mode, mode, _, oid, _ = told[1:].split(" ")
+            old_mode, mode, old_oid, oid, _ = told[1:].split(" ")
             if mode not in {"000000", _SUBMODULE}:
                 self._known[path] = mode, oid
                 sent.append(path)
             if old_mode not in {"000000", _SUBMODULE}:
+                self._before[former, path] = old_oid
                 gone.append(path)
         return Delta(tuple(sent), tuple(gone))
 
@@ -87,6 +92,11 @@ class Commit:
         found = contents(self._git, (self._known[path][1] for path in paths))
         for path, (size, content) in zip(paths, found, strict=True):
             yield File(path, self._known[path][0], size, content)
+
+    def before(self, former: str, path: str) -> Iterator[bytes]:
+        """See Source."""
+        for _, content in contents(self._git, (self._before[former, path],)):
+            yield from content
 
 
 class Archives:
@@ -99,6 +109,7 @@ class Archives:
         self._single = len(parts) == 1 and not self._archives[0].base
         text = "\n".join(f"{digest} {path}" for digest, path in parts)
         self.name = f"a-{parts[0][0] if self._single else hashlib.sha256(text.encode()).hexdigest()}"
+        self._formers: dict[str, _Archive] = {}
         self._owners = {path: archive for archive in self._archives for path in archive.members}
 
     def files(self) -> Collection[str]:
@@ -113,6 +124,7 @@ class Archives:
             old, new = _Archive(self._store.fetch(former[2:]), ""), self._archives[0]
         except EnvironmentFault:
             return None
+        self._formers[former] = old
         same = {path for path in new.members if path in old.members and _same(old, new, path)}
         return Delta(tuple(sorted(new.members.keys() - same)), tuple(sorted(old.members.keys() - same)))
 
@@ -123,6 +135,11 @@ class Archives:
             member = archive.members[path]
             content = (member.target,) if member.mode == LINK else archive.content(member)
             yield File(path, member.mode, len(member.target) or member.size, content)
+
+    def before(self, former: str, path: str) -> Iterator[bytes]:
+        """See Source."""
+        archive = self._formers[former]
+        return archive.content(archive.members[path])
 
 
 class _Archive:

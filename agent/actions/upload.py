@@ -1,15 +1,20 @@
 """Archives for hosts, made once for all that have the same former release, and sent while they are made."""
 
+import hashlib
+import mmap
 import os
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from threading import Condition, Lock, Thread
 from typing import BinaryIO
 
-from agent.actions.release import LINK, Source
-from agent.deploy import tarball
-from agent.deploy.commands import COMPLETE, gone_list
+from agent.actions.release import LINK, File, Source
+from agent.deploy import patch, tarball
+from agent.deploy.commands import COMPLETE, GONE, PATCH, SENT, SUMS, gone_list, patch_text
 from agent.deploy.delta import Delta
+from agent.deploy.tarball import Data
 from agent.errors import AgentError, EnvironmentFault
 
 _CHUNK = 1024 * 1024
@@ -82,11 +87,10 @@ class Growing:
 
 
 class Upload:
-    """What travels to a host. `former`: the release it is the difference to, "" is none; `gone`: what to remove of that first."""
+    """What travels to a host. `former`: the release it is the difference to, "" is none; `files`: how many are not as there."""
 
     def __init__(self, delta: Delta, former: str, archive: Growing) -> None:
         self.former = former
-        self.gone = gone_list(delta.gone)
         self.empties = delta.empties
         self.files = len(delta.sent)
         self.archive = archive
@@ -95,10 +99,12 @@ class Upload:
 class Uploads:
     """The uploads of one release. Safe from several threads."""
 
-    def __init__(self, source: Source, directory: Path, mtime: int) -> None:
+    def __init__(self, source: Source, directory: Path, mtime: int, shared: Sequence[str] = ()) -> None:
+        """`shared`: paths that are the host's own."""
         self._source = source
         self._directory = directory
         self._mtime = mtime
+        self._shared = tuple(f"{path.strip('/')}/" for path in shared)
         self._made: dict[str, Upload] = {}
         self._lock = Lock()
 
@@ -114,16 +120,77 @@ class Uploads:
         if former and found is None:
             return self._made.get("") or self._made.setdefault("", self._make(""))
         delta = found or Delta(tuple(sorted(self._source.files())), ())
-        archive = Growing(self._directory / f"upload-{len(self._made)}.tar", self._parts(delta.sent))
+        parts = self._renewed(delta, former) if former else self._whole(self._source.contents(delta.sent))
+        archive = Growing(self._directory / f"upload-{len(self._made)}.tar", chain(parts, self._end()))
         return Upload(delta, former, archive)
 
-    def _parts(self, paths: Sequence[str]) -> Iterator[bytes]:
-        for path, mode, size, content in self._source.contents(paths):
+    def _whole(self, files: Iterable[File]) -> Iterator[bytes]:
+        for path, mode, size, content in files:
             if mode == LINK:
                 yield tarball.link(path, b"".join(content).decode(errors="surrogateescape"), self._mtime)
             else:
                 yield tarball.head(path, mode, size, self._mtime)
                 yield from content
                 yield tarball.padding(size)
-        yield tarball.head(COMPLETE, "100644", 0, self._mtime)
+
+    def _end(self) -> Iterator[bytes]:
+        yield from self._ours(COMPLETE, b"")
         yield tarball.END
+
+    def _ours(self, name: str, content: bytes) -> Iterator[bytes]:
+        return self._whole([File(name, "100644", len(content), (content,))])
+
+    def _renewed(self, delta: Delta, former: str) -> Iterator[bytes]:
+        """What is to be removed, whole files, pieces of large ones, and how they are put together."""
+        yield from self._ours(GONE, gone_list(delta.gone))
+        before, patched = frozenset(delta.gone), _Patched()
+        for file in self._source.contents(delta.sent):
+            if file.size < patch.LEAST or file.mode == LINK or file.path not in before or not self._is_patched(file.path):
+                yield from self._whole([file])
+                continue
+            old = _mapped(self._source.before(former, file.path), self._directory)
+            part = patched.add(file, old, _mapped(file.content, self._directory))
+            yield from self._whole([part])
+        if patched.text:
+            yield from self._ours(PATCH, patch_text(patched.text).encode(errors="surrogateescape"))
+            yield from self._ours(SUMS, patched.sums.encode(errors="surrogateescape"))
+
+    def _is_patched(self, path: str) -> bool:
+        return patch.speaks_of(path) and not f"{path}/".startswith(self._shared)
+
+
+class _Patched:
+    """Files that are put together on the host; `text` says how, `sums` what must come out."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.sums = ""
+        self._count = 0
+
+    def add(self, file: File, old: Data, new: Data) -> File:
+        """What travels: the new pieces, or the file itself if they are too much of it."""
+        found = patch.pieces(old, new)
+        if not patch.is_worth_it(found):
+            return file._replace(content=_cut(new, 0, file.size))
+        digest = hashlib.sha256()
+        for chunk in _cut(new, 0, file.size):
+            digest.update(chunk)
+        self.text += patch.lines(file.path, self._count, found, executable=file.mode == "100755")
+        self.sums += patch.checksum(file.path, digest.hexdigest())
+        sent = [piece for piece in found if not piece.is_old]
+        content = chain.from_iterable(_cut(new, piece.start, piece.size) for piece in sent)
+        name = f"{SENT}/{self._count}"
+        self._count += 1
+        return File(name, "100644", sum(piece.size for piece in sent), content)
+
+
+def _cut(data: Data, start: int, size: int) -> Iterator[bytes]:
+    return (data[at : min(at + _CHUNK, start + size)] for at in range(start, start + size, _CHUNK))
+
+
+def _mapped(content: Iterable[bytes], directory: Path) -> Data:
+    """A content as a whole, which need not be in memory."""
+    with tempfile.TemporaryFile(dir=directory) as file:
+        file.writelines(content)
+        file.flush()
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if file.tell() else b""

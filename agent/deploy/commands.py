@@ -7,11 +7,15 @@ is half made, `status` of what runs, `last` for what was installed last, `deploy
 from collections.abc import Iterable
 from shlex import quote
 
+from agent.deploy import patch
 from agent.model.value import Value
 
 COMPLETE = ".git-pipeline-complete"  # the last file of every upload: without it, it was cut off
 HELD = 75  # exit code: somebody else has the lock
 CUT = 74  # exit code: an upload did not come whole
+UNLIKE = 76  # exit code: with the former release as it is there, this one cannot be made
+SENT = ".git-pipeline-sent"  # a directory of an upload: what is not of the release but makes it
+GONE, PATCH, SUMS = f"{SENT}/gone", f"{SENT}/patch", f"{SENT}/sums"
 _APPSPEC = "--appspec--"
 
 
@@ -117,33 +121,58 @@ exit 0
 """
 
 
-def stage(base: str, release: str, former: str, shared: Iterable[str] = (), *, empties: bool = True) -> str:
-    """Prepare `in/<release>` with the files of `former` by hard link, but for the NUL-ended list on stdin.
+def receive(base: str, release: str, shared: Iterable[str] = ()) -> str:
+    """Unpack the tar on stdin; only a whole one becomes a release."""
+    return f"""\
+cd {quote(base)} || exit 73
+{_fresh(release)}
+mkdir -p "$new" || exit 73
+tar xof - -C "$new" || {{ rm -rf "$new"; exit 73; }}
+[ -f "$new/{COMPLETE}" ] || {{ rm -rf "$new"; echo 'the upload was cut off'; exit {CUT}; }}
+{_finished(release, shared)}"""
 
-    `empties`: directories that are empty then go, too.
+
+def renew(base: str, release: str, former: str, shared: Iterable[str] = (), *, empties: bool = True) -> str:
+    """Unpack the tar on stdin beside the files of `former`, by hard link, without those that it says are gone.
+
+    `empties`: directories that are empty then go, too. Exits with UNLIKE if that does not come out as it should; the whole
+    release has to travel then.
     """
+    shared = tuple(shared)
     links = "".join(f'rm -f "$new"/{quote(path.strip("/"))} 2>/dev/null\n' for path in shared)
     return f"""\
 cd {quote(base)} || exit 73
-new=.deploy/in/{quote(release)}
-rm -rf "$new" && mkdir -p "$new" && cp -al releases/{quote(former)}/. "$new/" || exit 73
-{links}cat > "$new.gone" && cd "$new" || exit 73
-xargs -0 rm -f -- < "../"{quote(release)}.gone || exit 73
-rm -f "../"{quote(release)}.gone
-{"find . -depth -type d -exec rmdir {} + 2>/dev/null" if empties else ":"}
-exit 0
-"""
+{_fresh(release)}
+sent=$new.sent from=$PWD/releases/{quote(former)}
+parts=$PWD/$sent/{SENT}
+unlike() {{ rm -rf "$new" "$sent"; echo 'the former release is not what it was'; exit {UNLIKE}; }}
+mkdir -p "$new" "$sent" || exit 73
+cp -al "$from/." "$new/" & links=$!
+tar xof - -C "$sent"; code=$?
+wait $links || unlike
+[ $code = 0 ] || {{ rm -rf "$new" "$sent"; exit 73; }}
+[ -f "$sent/{COMPLETE}" ] || {{ rm -rf "$new" "$sent"; echo 'the upload was cut off'; exit {CUT}; }}
+{links}( cd "$new" && xargs -0 rm -f -- < "$parts/gone" ) || unlike
+{'find "$new" -depth -type d -exec rmdir {} + 2>/dev/null; mkdir -p "$new"' if empties else ":"}
+if [ -f "$parts/patch" ]; then ( cd "$new" && . "$parts/patch" ) || unlike; fi
+rm -rf "$parts"
+cp -al "$sent/." "$new/" && rm -rf "$sent" || unlike
+{_finished(release, shared)}"""
 
 
-def receive(base: str, release: str, former: str, shared: Iterable[str] = ()) -> str:
-    """Unpack the tar on stdin, over what `stage` prepared from `former` if there is one; only a whole one becomes a release."""
+def patch_text(text: str) -> str:
+    """The file PATCH of an upload: puts files together, and exits other than with 0 if one is not what it should be."""
+    return f"{patch.FUNCTIONS}{text}{patch.CHECK}"
+
+
+def _fresh(release: str) -> str:
+    """What a lost connection left half made is removed; if it goes on there it must not meet this one."""
+    half = f".deploy/in/{quote(release)}"
+    return f"umask 022; new={half}.$$; rm -rf {half}.*"
+
+
+def _finished(release: str, shared: Iterable[str]) -> str:
     return f"""\
-cd {quote(base)} || exit 73
-new=.deploy/in/{quote(release)}
-umask 022
-{":" if former else 'rm -rf "$new" && mkdir -p "$new" || exit 73'}
-tar xof - -C "$new" || {{ rm -rf "$new"; exit 73; }}
-[ -f "$new/{COMPLETE}" ] || {{ rm -rf "$new"; echo 'the upload was cut off'; exit {CUT}; }}
 rm -f "$new/{COMPLETE}"
 {"".join(_share(path) for path in shared)}\
 [ -d releases/{quote(release)} ] && {{ rm -rf "$new"; exit 0; }}
@@ -168,5 +197,5 @@ ln -s {quote(f"{up}shared/{clean}")} "$new"/{inside} || exit 73
 
 
 def gone_list(paths: Iterable[str]) -> bytes:
-    """What `stage` reads on standard input: paths with a NUL behind each."""
+    """The file GONE of an upload: paths with a NUL behind each."""
     return b"".join(path.encode(errors="surrogateescape") + b"\0" for path in paths)

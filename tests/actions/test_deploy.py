@@ -1,5 +1,8 @@
 """The deploy action on real sshd processes."""
 
+import re
+from random import Random
+
 import pytest
 
 from agent.model.outcome import Reason, Status
@@ -37,6 +40,30 @@ def test_a_second_release_takes_only_what_changed_and_both_are_what_git_has(flee
     assert "took 3 files" in fleet.text
     kept = "dir/kept.txt"
     assert (old / kept).stat().st_ino == (fleet.current() / kept).stat().st_ino
+
+
+@pytest.mark.parametrize("kind", ["commit", "artifact"])
+def test_of_a_large_file_only_what_is_new_travels(fleet, kind):
+    full, small = fleet.farm.host(), fleet.farm.host(start=False)
+    small.has_only_busybox()
+    small.start()
+    noise = "".join(Random(3).choices("abcdefgh", k=600_000))
+    large = [{"bin/it's.sh": noise, "log": noise[1:], "a": "1"}]
+    large.append({"bin/it's.sh": f"{noise[:200_000]}new{noise[200_000:]}", "log": f"{noise[1:]}more", "a": "2"})
+    large.append(dict.fromkeys(["bin/it's.sh", "log"], noise[2:]))
+    one, two, three = (fleet.revision(files, kind) for files in large)
+    assert fleet.perform(fleet.attempt(**one)).succeeded, fleet.text
+    assert fleet.perform(fleet.attempt(**two)).succeeded, fleet.text
+    assert fleet.text.count("took 3 files, 0.0 MB over") == 2, fleet.text
+    for number in range(2):
+        assert contents(fleet.current(number)) == large[1]
+        assert (fleet.current(number) / "bin/it's.sh").stat().st_mode & 0o777 == 0o755
+
+    changed = fleet.current(0) / "log"  # by somebody on the host
+    changed.write_text("x" + changed.read_text())
+    assert fleet.perform(fleet.attempt(**three)).succeeded, fleet.text
+    assert re.findall(r"(h\d) : (?:took|\S+ is not what)[^\n]*", fleet.text).count(full.name) == 2, fleet.text
+    assert [contents(fleet.current(number)) for number in range(2)] == [large[2]] * 2
 
 
 def test_the_same_revision_again_is_nothing_to_do_and_says_so(fleet):

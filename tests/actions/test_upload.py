@@ -10,7 +10,7 @@ import pytest
 from agent.actions.release import Archives, Commit, read_file
 from agent.actions.upload import Growing, Uploads
 from agent.artifacts.pack import collect
-from agent.deploy.commands import COMPLETE
+from agent.deploy.commands import COMPLETE, GONE
 from agent.errors import EnvironmentFault
 from agent.model.plan import ArtifactOutput
 from tests.support.attempts import Bench
@@ -86,8 +86,8 @@ class TestCommit:
         two = Commit(repo.server, repo.head)
         assert files_of(sent(one, tmp_path)[1]) == {"a": "1", "d/b": "2", "d/c": "3"}
         upload, data = sent(two, tmp_path, one.name)
-        assert files_of(data) == {"a": "x", "e": "4"}
-        assert (upload.gone, upload.empties, upload.former) == (b"a\0d/c\0", True, one.name)
+        assert files_of(data) == {GONE: "a\0d/c\0", "a": "x", "e": "4"}
+        assert (upload.empties, upload.former, upload.files) == (True, one.name, 2)
 
     @pytest.mark.parametrize("former", ["c-" + "1" * 40, "a-" + "1" * 64, "nonsense"])
     def test_a_release_that_nobody_knows_here_is_no_former_one(self, repo, tmp_path, former):
@@ -130,14 +130,13 @@ class TestArchives:
         one = archives((make(a="1", d_b="2", d_c="same", link="-> a"), ""))
         two = archives((make(a="x", d_c="same", e="4", link="-> e"), ""))
         assert files_of(sent(one, tmp_path)[1]) == {"a": "1", "d/b": "2", "d/c": "same", "link": "-> a"}
-        upload, data = sent(two, tmp_path, one.name)
-        assert files_of(data) == {"a": "x", "e": "4", "link": "-> e"}
-        assert upload.gone == b"a\0d/b\0link\0"
+        _, data = sent(two, tmp_path, one.name)
+        assert files_of(data) == {GONE: "a\0d/b\0link\0", "a": "x", "e": "4", "link": "-> e"}
 
     def test_a_file_of_the_same_size_with_another_content_travels(self, make, tmp_path):
         archives, make = make
         one, two = archives((make(a="1", b="x"), "")), archives((make(a="2", b="x"), ""))
-        assert files_of(sent(two, tmp_path, one.name)[1]) == {"a": "2"}
+        assert files_of(sent(two, tmp_path, one.name)[1]) == {GONE: "a\0", "a": "2"}
 
     def test_several_archives_at_their_paths_and_a_later_one_wins(self, make, tmp_path):
         archives, make = make

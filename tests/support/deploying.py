@@ -10,6 +10,7 @@ from pathlib import Path
 
 from agent.actions.base import Attempt
 from agent.actions.deploy import DeployAction
+from agent.artifacts.pack import collect
 from agent.config import Balancer, HostGroup
 from agent.executors.balancer import DummyBalancer, DummySwitch
 from agent.executors.fleet import Fleet as Groups
@@ -18,7 +19,7 @@ from agent.git.command import Git, clean_environment
 from agent.model.execution import Execution, TriggerType
 from agent.model.ids import ActionName, ArtifactName, ExecutionId, Oid, PipelineName, RefName, StageName, attempt_id
 from agent.model.outcome import ArtifactRecord
-from agent.model.plan import ArtifactInput, Deploy, Plan, PlannedAction, PlannedStage
+from agent.model.plan import ArtifactInput, ArtifactOutput, Deploy, Plan, PlannedAction, PlannedStage
 from tests.support.attempts import Bench, Log, utc_now
 from tests.support.farm import Farm, Host, route
 
@@ -100,6 +101,16 @@ class Fleet(Bench):
         files = {str(path.relative_to(directory)): path for path in directory.rglob("*") if path.is_file()}
         modes = {name: path.stat().st_mode & 0o777 for name, path in files.items()}
         return self.commit({name: path.read_text() for name, path in files.items()} | more, modes=modes)
+
+    def revision(self, files: dict[str, str], kind: str = "commit") -> dict[str, str]:
+        """A commit with exactly these files, or also an artifact of them: what `attempt` takes."""
+        commit = self.commit(files)
+        if kind == "commit":
+            return {"commit": commit}
+        output = ArtifactOutput(name=ArtifactName("dist"), files=("**",), exclude=(".git/**",))
+        collected = collect(self.tree, output, self.root)
+        self.artifacts.put(collected.archive, collected.record.digest)
+        return {"commit": commit, "digest": collected.record.digest}
 
     def commit_directory(self, directory: Path) -> str:
         """A commit with all that stands in a directory; its id."""

@@ -1,0 +1,51 @@
+"""Files as pieces of their former selves."""
+
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.deploy import patch
+
+DICE = Random(7)
+OLD = DICE.randbytes(1_500_000)
+EDITS = st.tuples(
+    st.integers(0, len(OLD)), st.integers(0, 100_000), st.integers(0, 100_000), st.sampled_from([b"\0", b"ab", b""])
+)
+
+
+def made(old, found, new):
+    return b"".join((old if piece.is_old else new)[piece.start : piece.start + piece.size] for piece in found)
+
+
+def sent(found):
+    return sum(piece.size for piece in found if not piece.is_old)
+
+
+@given(st.lists(EDITS, max_size=4))
+def test_the_pieces_make_the_file(edits):
+    new = OLD
+    for at, gone, more, text in edits:
+        new = new[:at] + (text * more)[:more] + new[at + gone :]
+    assert made(OLD, patch.pieces(OLD, new), new) == new
+
+
+@pytest.mark.parametrize(
+    ("new", "most"),
+    [
+        pytest.param(OLD, 0, id="the same"),
+        pytest.param(OLD[:700_000] + b"x" + OLD[700_001:], 4096, id="a byte"),
+        pytest.param(OLD[:700_000] + b"inserted" + OLD[700_000:], 4096 + 8, id="an insertion"),
+        pytest.param(OLD[:700_000] + OLD[900_000:], 4096, id="a deletion"),
+        pytest.param(OLD + b"at the end", 10, id="an addition"),
+        pytest.param(b"a head" + OLD, 4096 + 6, id="a head"),
+        pytest.param(b"".join(OLD[at : at + 99_000] + b"!" * 7 for at in range(0, len(OLD), 99_000)), 150_000, id="many"),
+        pytest.param(bytes(1_500_000), 1_500_000, id="another"),
+    ],
+)
+def test_little_travels(new, most):
+    found = patch.pieces(OLD, new)
+    assert made(OLD, found, new) == new
+    assert sent(found) <= most
+    assert patch.is_worth_it(found) == (most < 1_000_000)
