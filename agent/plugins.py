@@ -20,6 +20,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "hosts": "agent.actions.hosts:HostsAction",
         "http": "agent.actions.http:HttpAction",
         "image": "agent.actions.image:ImageAction",
+        "jenkins": "agent.actions.jenkins:JenkinsAction",
         "lambda": "agent.actions.aws.lambda_:LambdaAction",
         "lambda-invoke": "agent.actions.aws.invoke:InvokeAction",
         "notify": "agent.actions.notify:NotifyAction",

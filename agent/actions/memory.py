@@ -12,6 +12,8 @@ from typing import Self
 from agent.errors import EnvironmentFault
 from agent.executors.base import LogSink
 
+LINE = 64 * 1024  # bytes
+
 
 class Memory:
     """Texts by key, in a file of the control directory. For one thread."""
@@ -100,6 +102,20 @@ class Output:
         self._log = log
         self._source = source
         self._known = known
+        self._rest = b""
+
+    def feed(self, data: bytes) -> None:
+        """More of it, cut anywhere; a line that is too long becomes several."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        while len(self._rest) > LINE:
+            lines, self._rest = [*lines, self._rest[:LINE]], self._rest[LINE:]
+        for line in lines:
+            self.line(line.decode(errors="replace"))
+
+    def finish(self) -> None:
+        """It has ended, perhaps without a line break."""
+        if self._rest:
+            self.feed(b"\n")
 
     def line(self, text: str) -> None:
         """The next line of it."""

@@ -7,7 +7,7 @@ from threading import Event, Lock
 from typing import ClassVar, Generic, TypeVar
 
 from agent.actions.base import Attempt, Context, options_of
-from agent.actions.memory import KeptLog, Memory
+from agent.actions.memory import KeptLog, Memory, Output
 from agent.definition.section import Section
 from agent.errors import Unavailable
 from agent.model.outcome import Outcome, Reason, Status
@@ -59,7 +59,11 @@ class Work:
 
     def output(self, name: str) -> Callable[[str], None]:
         """Takes the lines of an output of this name, always from its first one on."""
-        return self._log.output(f"{self.place}/{name}").line
+        return self.stream(name).line
+
+    def stream(self, name: str) -> Output:
+        """The same for one that comes as bytes."""
+        return self._log.output(f"{self.place}/{name}")
 
     def workspace(self) -> Path:
         """The attempt's view of the commit with its inputs."""
@@ -87,7 +91,12 @@ class Work:
             raise Interrupted(reason)
 
     def follow(
-        self, start: Callable[[bool], str], look: Callable[[str], T | None], cancel: Callable[[str], object], name: str = "id"
+        self,
+        start: Callable[[bool], str],
+        look: Callable[[str], T | None],
+        cancel: Callable[[str], object],
+        name: str = "id",
+        longest: float = LONGEST,
     ) -> T:
         """Start something, unless this attempt did so already, and look at it until that gives an answer.
 
@@ -96,20 +105,23 @@ class Work:
         """
         identity = self.memory.get(name) or self._started(start, name)
         try:
-            return self.wait(lambda: look(identity))
+            return self.wait(lambda: look(identity), longest)
         except Interrupted:
             self.say(f"cancelling {identity}")
             self.patiently(lambda: cancel(identity))
             self._settle(lambda: look(identity))
             raise
 
-    def wait(self, look: Callable[[], T | None]) -> T:
-        """Look until that gives an answer. Raises Interrupted if the work must end; it is not cancelled then."""
+    def wait(self, look: Callable[[], T | None], longest: float = LONGEST) -> T:
+        """Look, in the end every `longest` seconds, until that gives an answer.
+
+        Raises Interrupted if the work must end; it is not cancelled then.
+        """
         pause = FIRST
         while (found := self.patiently(look, ends=True)) is None:
             self.check()
             self._pause(pause)
-            pause = min(pause * FACTOR, LONGEST)
+            pause = min(pause * FACTOR, longest)
         return found
 
     def patiently(self, call: Callable[[], T], *, ends: bool = False) -> T:

@@ -2,15 +2,19 @@
 
 import contextlib
 import http.client
+import json
 from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
-from urllib.parse import urlsplit
+from typing import Any
+from urllib.parse import urlencode, urlsplit
 
 from agent.errors import EnvironmentFault, Unavailable
 from agent.model.value import Value
 
 WAIT = 30.0  # seconds that it may be silent
 CHUNK = 64 * 1024  # bytes
+CAP = 16 * 1024 * 1024  # bytes of a document
+BUSY = frozenset({429, 502, 503, 504})
 
 
 class Answer:
@@ -42,9 +46,13 @@ class Answer:
 
     def obey(self) -> None:
         """Raises Unavailable if the answer asks to come again later (RFC 9110, 10.2.3)."""
-        after = _seconds(self.headers.get("Retry-After", "").strip(), self.headers.get("Date", ""))
-        if self.status in {429, 503} and after is not None:
-            raise Unavailable(f"{self.whence} answers {self.status} and asks to wait {after:.0f} s", after=after)
+        if self.status in {429, 503} and self.after is not None:
+            raise Unavailable(f"{self.whence} answers {self.status} and asks to wait {self.after:.0f} s", after=self.after)
+
+    @property
+    def after(self) -> float | None:
+        """The seconds after which it asks to come again; None if it does not."""
+        return _seconds(self.headers.get("Retry-After", "").strip(), self.headers.get("Date", ""))
 
 
 class Server(Value, frozen=True, kw_only=True):
@@ -66,7 +74,36 @@ class Server(Value, frozen=True, kw_only=True):
             with _heard(parts.netloc):
                 connection.request(method, target, body or None, self._headers(headers or {}))
                 answer = connection.getresponse()
-            yield Answer(answer, parts.netloc)
+            with contextlib.closing(answer):  # it holds the socket where the connection does not outlive it
+                yield Answer(answer, parts.netloc)
+
+    def document(self, path: str, **query: str) -> dict[str, Any]:
+        """A JSON object below the server's URL; empty if there is nothing. Raises as `check` does."""
+        with self.ask("GET", f"{self.url}{path}?{urlencode(query)}") as answer:
+            if answer.status == 404:
+                return {}
+            self.check(answer)
+            try:
+                said = json.loads(answer.body(CAP))
+            except ValueError:
+                said = None
+        if not isinstance(said, dict):
+            raise EnvironmentFault(f"{answer.whence} does not answer with a JSON object at {path}", hint=self._hint)
+        return said
+
+    def check(self, answer: Answer) -> None:
+        """Raises EnvironmentFault for an answer that is no success, and Unavailable if it may be one later."""
+        said = f"{answer.whence} answers {answer.status}"
+        if answer.status in BUSY:
+            raise Unavailable(said, after=answer.after or 0.0)
+        if answer.status in {401, 403}:
+            raise EnvironmentFault(f"{said}: it does not let us in", hint=self._hint)
+        if answer.status >= 400:
+            raise EnvironmentFault(said, hint=self._hint)
+
+    @property
+    def _hint(self) -> str:
+        return f"look at url, user and secret of [servers.{self.name}] in pipeline/config.toml"
 
     def _headers(self, given: Mapping[str, str]) -> dict[str, str]:
         """Ours, where others do not take their place."""
