@@ -22,6 +22,7 @@ from agent.settings import (
     Mail,
     Notify,
     Remote,
+    Repository,
     SecretName,
     Section,
     Server,
@@ -260,6 +261,7 @@ class Config(Section):
     accounts: Mapping[AccountName, Account] = {}
     servers: Mapping[AccountName, Server] = {}
     registries: Mapping[HostName, Registry] = {}
+    repositories: Mapping[AccountName, Repository] = {}
     control: Control = Control()
     link: str = ""  # where people see a commit: https://git.example.com/site/commit/{commit}; also {pipeline} {number} {ref} {id}
     notify: tuple[Notify, ...] = ()

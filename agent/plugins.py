@@ -24,6 +24,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "lambda": "agent.actions.aws.lambda_:LambdaAction",
         "lambda-invoke": "agent.actions.aws.invoke:InvokeAction",
         "notify": "agent.actions.notify:NotifyAction",
+        "pipeline": "agent.actions.pipeline:PipelineAction",
         "run": "agent.actions.run:RunAction",
         "s3": "agent.actions.aws.s3:S3Action",
         "step-functions": "agent.actions.aws.stepfunctions:StepFunctionsAction",

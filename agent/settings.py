@@ -208,6 +208,15 @@ class Server(Section):
         return self
 
 
+class Repository(Section):
+    """Another repository on this machine, whose pipelines actions of protected refs may start."""
+
+    path: Annotated[str, Field(pattern=r"^/")]
+    starts: tuple[str, ...] = ("*",)  # which of its pipelines
+    pipelines: tuple[str, ...] = ("*",)  # of ours
+    stages: tuple[str, ...] = ("*",)
+
+
 class Listen(Section):
     """The queue of SQS that `git pipeline listen` reads."""
 

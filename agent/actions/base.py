@@ -6,6 +6,7 @@ from pathlib import Path
 from threading import Event
 from typing import Protocol, TypeVar
 
+from agent.actions.children import Pipelines
 from agent.actions.server import Server
 from agent.artifacts.base import ArtifactStore
 from agent.artifacts.cache import CacheStore
@@ -90,6 +91,12 @@ class Context(Protocol):
         """A server of the operator's, by its name or by a URL at it; what proves who we are there is masked from now on.
 
         Raises RefusedError if the operator does not open it to the attempt, EnvironmentFault if the secret cannot be had.
+        """
+
+    def pipelines(self, attempt: Attempt, repository: str, pipeline: str) -> Pipelines:
+        """A pipeline of another repository of the operator's, or of this one if the name is empty, that the attempt may start.
+
+        Raises RefusedError if the operator does not open it to the attempt.
         """
 
     def clients(self, attempt: Attempt, account: str, region: str) -> Clients:

@@ -12,7 +12,7 @@ from agent.worker.places import Directories
 
 if TYPE_CHECKING:
     from agent.config import Account, Config, HostGroup, Registry, Secret
-    from agent.settings import Server
+    from agent.settings import Repository, Server
 
 
 @click.group(name="policy")
@@ -62,6 +62,11 @@ def of_ref(config: "Config", ref: RefName) -> Iterator[str]:
         yield f"  AWS account {name}: {who}{_where(account, given=protected)}"
     if not config.accounts:
         yield "  AWS accounts: none are configured"
+    yield from _around(config, protected=protected)
+
+
+def _around(config: "Config", *, protected: bool) -> Iterator[str]:
+    """The systems around that are open by name."""
     for name, server in sorted(config.servers.items()):
         yield f"  server {name}: {server.url + '; ' if protected else ''}{_where(server, given=protected)}"
     if not config.servers:
@@ -69,9 +74,12 @@ def of_ref(config: "Config", ref: RefName) -> Iterator[str]:
     for name, registry in sorted(config.registries.items()):
         what = f"{', '.join(registry.repositories)}; " if protected else ""
         yield f"  registry {name}: {what}{_where(registry, given=protected)}"
+    for name, other in sorted(config.repositories.items()):
+        starts = f"{other.path}; starts {', '.join(other.starts)}; " if protected else ""
+        yield f"  repository {name}: {starts}{_where(other, given=protected)}"
 
 
-def _where(section: "Secret | HostGroup | Account | Registry | Server", *, given: bool) -> str:
+def _where(section: "Secret | HostGroup | Account | Registry | Repository | Server", *, given: bool) -> str:
     places = f"pipelines {', '.join(section.pipelines)}; stages {', '.join(section.stages)}"
     return places if given else "never, as the ref is not protected"
 

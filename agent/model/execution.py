@@ -15,6 +15,7 @@ class TriggerType(StrEnum):
     SCHEDULE = "schedule"
     MANUAL = "manual"
     EVENT = "event"  # something that happened outside, as a new object in S3
+    PIPELINE = "pipeline"  # an action of another execution
     ROLLBACK = "rollback"  # asked for by a person
     AUTOMATIC_ROLLBACK = "automatic-rollback"
 
@@ -41,6 +42,7 @@ class Execution(Value, frozen=True, kw_only=True):
     actor: str = ""  # who pushed or asked
     variables: dict[str, str] = {}
     rollback: Rollback | None = None
+    parents: tuple[str, ...] = ()  # the pipelines whose actions led to it, each with its repository, the first one first
 
     @property
     def label(self) -> str:

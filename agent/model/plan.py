@@ -150,6 +150,11 @@ class PlannedAction(Value, frozen=True, kw_only=True):
     when: When = When.SUCCESS
     continue_on_error: bool = False
 
+    @property
+    def waits(self) -> bool:
+        """Whether it only waits for executions that need places: were it to hold one, all could wait for each other."""
+        return isinstance(self.work, Use) and self.work.provider == "pipeline"
+
 
 class ConditionResult(StrEnum):
     """What a condition does when it engages (codepipeline.md 2.4)."""

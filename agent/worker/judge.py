@@ -107,6 +107,13 @@ def entries(found: Verdict) -> tuple[Entry, ...]:
     return tuple(_entry(fields) for fields in json.loads(found.body)) if found.ok else ()
 
 
+def entry_of(git: Git, database: Database, commit: str, pipeline: str) -> Entry | None:
+    """What a pipeline of a commit means for triggers; None if the commit has no such pipeline, or its files are wrong."""
+    tree = definition_trees(git, [commit]).get(commit)
+    found = entries(verdict(git, database, tree, commit)) if tree else ()
+    return next((entry for entry in found if entry.pipeline == pipeline), None)
+
+
 def _read(git: Git, commit: str) -> Verdict:
     find_packages()
     from agent.definition.load import load  # 60 ms of YAML and pydantic

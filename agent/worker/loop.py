@@ -33,6 +33,7 @@ class Wanted(NamedTuple):
     running: Running
     start: StartAction
     since: datetime
+    waits: bool = False
 
     @property
     def still(self) -> bool:
@@ -237,7 +238,8 @@ class Loop:
     def _carry_out(self, running: Running, command: Command) -> None:
         match command:
             case StartAction(stage=stage, action=action, attempt=attempt):
-                self._wanted.setdefault(running.attempt_id(stage, action, attempt), Wanted(running, command, self._parts.clock()))
+                wanted = Wanted(running, command, self._parts.clock(), running.action(stage, action).waits)
+                self._wanted.setdefault(running.attempt_id(stage, action, attempt), wanted)
             case PrepareAction(stage=stage, action=action, attempt=attempt):
                 name = running.attempt_id(stage, action, attempt)
                 if name not in self._prepared:
@@ -259,7 +261,9 @@ class Loop:
         for name in [name for name, wanted in self._wanted.items() if not wanted.still]:
             del self._wanted[name]
         chosen: dict[ExecutionId, list[str]] = {}
-        for name in list(self._wanted)[: max(0, self._parts.pool.free)]:
+        working = [name for name, wanted in self._wanted.items() if not wanted.waits]
+        waiting = [name for name, wanted in self._wanted.items() if wanted.waits]
+        for name in [*working[: max(0, self._parts.pool.free)], *waiting]:
             chosen.setdefault(self._wanted[name].running.execution.id, []).append(name)
         for execution, names in chosen.items():
             self._start(self._running[execution], {name: self._wanted.pop(name) for name in names})
@@ -277,7 +281,7 @@ class Loop:
             for wanted in starts.values()
         ]
         self._record(running, intents)
-        for name, (_, start, since) in starts.items():
+        for name, (_, start, since, _) in starts.items():
             self._prepared.discard(name)
             self._perform(running, start.stage, start.action, start.attempt, resumed=False, since=since)
 
@@ -289,7 +293,8 @@ class Loop:
             return  # after a fault: its end is on the way
         work = self._parts.performer.work(running, stage, action, attempt, resumed=resumed, since=since)
         execution = running.execution.id
-        self._parts.pool.start(name, work, lambda event: self.post(Fact(execution=execution, event=event)))
+        waits = running.action(stage, action).waits
+        self._parts.pool.start(name, work, lambda event: self.post(Fact(execution=execution, event=event)), waits=waits)
         self._performed.add(name)
 
     # --- what follows from events -------------------------------------------------------------------------------------

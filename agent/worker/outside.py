@@ -10,7 +10,6 @@ from agent.config import Config
 from agent.errors import AgentError, RefusedError, UsageError
 from agent.git import history
 from agent.git.command import Git, clean_environment
-from agent.git.tree import definition_trees
 from agent.model.execution import TriggerType
 from agent.model.ids import ExecutionId
 from agent.plan import parameters
@@ -22,7 +21,7 @@ from agent.sources.webhooks import Change
 from agent.state.database import Database
 from agent.state.inbox import Inbox, Told
 from agent.state.queue import Queue
-from agent.worker.judge import entries, verdict
+from agent.worker.judge import entry_of
 from agent.worker.mirror import Mirror, Moved
 
 
@@ -121,15 +120,13 @@ class Outside:
     def _start(self, source: Source, happening: Happening, number: int) -> Iterator[str]:
         ref = f"refs/heads/{source.branch}"
         commit = history.resolve(self._git, ref)
-        tree = definition_trees(self._git, [commit]).get(commit) if commit else None
-        judged = verdict(self._git, self._database, tree, commit) if commit and tree else None
-        known = {entry.pipeline: entry for entry in entries(judged)} if judged else {}
-        if commit is None or source.pipeline not in known:
+        entry = entry_of(self._git, self._database, commit, source.pipeline) if commit else None
+        if commit is None or entry is None:
             yield f"{source.pipeline} is not started: {source.branch} has no such pipeline"
             return
         given = [(name, events.filled(template, happening)) for name, template in source.variables.items()]
         try:
-            variables = parameters.check(known[source.pipeline], given)
+            variables = parameters.check(entry, given)
         except UsageError as error:
             yield f"{source.pipeline} is not started: {error}"
             return

@@ -1,6 +1,7 @@
 """Performs attempts: gives each action what it may use, and turns whatever happens into the event that ends the attempt."""
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from agent import plugins
 from agent.actions import notify as notify_action
 from agent.actions import run as run_action
 from agent.actions.base import Action, Attempt
+from agent.actions.children import Pipelines
 from agent.actions.server import Server
 from agent.artifacts import pack
 from agent.artifacts.base import ArtifactError, ArtifactStore
@@ -35,6 +37,7 @@ from agent.plan.variables import Resolved, Scope, Unresolved, resolve
 from agent.secrets.redact import Redactor
 from agent.settings import Notify
 from agent.worker import accounts, servers
+from agent.worker.children import Neighbours
 from agent.worker.executors import Executors
 from agent.worker.feed import Feed
 from agent.worker.lookup import Lookup
@@ -64,6 +67,7 @@ class Tools:
     machine: Places
     send: Callable[[Notify, Notice], None]  # for good, once it returns
     lookup: Lookup
+    neighbours: Neighbours
     feeds: Callable[[str], Feed]
     log: Log
     clock: Callable[[], datetime]
@@ -138,6 +142,9 @@ class AttemptContext:
     def server(self, attempt: Attempt, where: str) -> Server:
         return servers.server(self._terms, self._hidden, attempt, where)
 
+    def pipelines(self, attempt: Attempt, repository: str, pipeline: str) -> Pipelines:
+        return self._tools.neighbours.of(self._terms.permit, attempt, repository, pipeline)
+
     def clients(self, attempt: Attempt, account: str, region: str) -> Clients:
         return accounts.clients(self._terms.permit, self._tools.sessions, attempt, account, region)
 
@@ -192,7 +199,7 @@ class Performer:
         def perform(stop: Event) -> ActionEnded:
             waited = 0.0
             try:
-                with self._tools.machine.one(stop) as has_place:
+                with nullcontext(True) if attempt.action.waits else self._tools.machine.one(stop) as has_place:
                     waited = (self._tools.clock() - ready).total_seconds()
                     outcome = self._perform(attempt, values, stop, group) if has_place else _stopped()
             except EnvironmentFault as fault:

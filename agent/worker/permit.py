@@ -8,9 +8,11 @@ from agent.errors import RefusedError
 from agent.model.glob import matches
 from agent.model.ids import RefName
 from agent.model.plan import Deploy, Run
-from agent.settings import Notify, Server
+from agent.settings import Notify, Repository, Server
 
 _PLAIN_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+/[A-Za-z0-9._~/:@!$&'()*+,;=-]*(\?[\x21-\x7e]*)?")
+
+Table = Account | Builds | HostGroup | Notify | Registry | Repository | Secret | Server
 
 
 class Permit:
@@ -105,6 +107,20 @@ class Permit:
         self._need_protection(attempt, where)
         return rule
 
+    def repository(self, attempt: Attempt, name: str, pipeline: str) -> Repository:
+        """Another repository, one of whose pipelines is to be started. Raises RefusedError if it is not open to the attempt."""
+        found = self._config.repositories.get(name)
+        said = f"pipeline {pipeline} of repository {name} is not open to {_stage(attempt)}"
+        if not found or not _is_open(found, attempt) or not _any(found.starts, pipeline):
+            raise RefusedError(said, hint=f"the operator lists it under [repositories.{name}] in pipeline/config.toml")
+        self._need_protection(attempt, said)
+        return found
+
+    def check_branch(self, attempt: Attempt, ref: RefName) -> None:
+        """Raises RefusedError if the attempt may not start pipelines at this ref: what runs at another one may have more."""
+        if ref != attempt.execution.ref:
+            self._need_protection(attempt, f"{ref} is not open to {_stage(attempt)}")
+
     def _need_protection(self, attempt: Attempt, where: str) -> None:
         if not self.is_protected(attempt.execution.ref):
             raise RefusedError(
@@ -156,7 +172,7 @@ def _fits(patterns: tuple[str, ...], ref: RefName) -> bool:
     return any(_matches(pattern, name) for pattern in patterns for name in (ref.removeprefix("refs/heads/"), ref))
 
 
-def _is_open(section: Account | Builds | HostGroup | Notify | Registry | Secret | Server | None, attempt: Attempt) -> bool:
+def _is_open(section: Table | None, attempt: Attempt) -> bool:
     """Whether a table of the operator's is there, and for this stage of this pipeline."""
     return bool(section and _any(section.pipelines, attempt.execution.pipeline) and _any(section.stages, attempt.stage.name))
 

@@ -27,6 +27,7 @@ class Pool:
         self.size = size
         self._failed = failed
         self._stops: dict[str, Event] = {}
+        self._waiting: set[str] = set()
         self._lock = Lock()
         self._background: queue.SimpleQueue[Task] = queue.SimpleQueue()
         self._tidying = 0
@@ -37,13 +38,17 @@ class Pool:
     def free(self) -> int:
         """How many further attempts may start now."""
         with self._lock:
-            return self.size - len(self._stops)
+            return self.size - len(self._stops) + len(self._waiting)
 
-    def start(self, name: str, work: Callable[[Event], T], done: Callable[[T], None]) -> None:
-        """Run `work(stop)` in a thread of its own under this name; `done` gets its result once the place is free again."""
+    def start(self, name: str, work: Callable[[Event], T], done: Callable[[T], None], *, waits: bool = False) -> None:
+        """Run `work(stop)` in a thread of its own under this name; `done` gets its result once the place is free again.
+
+        What only `waits` takes no place.
+        """
         stop = Event()
         with self._lock:
             self._stops[name] = stop
+            self._waiting |= {name} if waits else set()
             self._moved_at = time.monotonic()
         Thread(target=self._run, args=(name, work, done, stop), name=name, daemon=True).start()
 
@@ -85,6 +90,7 @@ class Pool:
             told = partial(self._tell, error)
         with self._lock:
             del self._stops[name]
+            self._waiting.discard(name)
             self._tidying += 1  # not quiet before somebody has heard of it
             self._moved_at = time.monotonic()
         self._once(told)

@@ -34,6 +34,7 @@ from agent.state.queue import Queue
 from agent.state.requests import Requests
 from agent.state.transitions import Transitions
 from agent.worker import auditing, keys, signing
+from agent.worker.children import Neighbours
 from agent.worker.configured import layers_of
 from agent.worker.delivery import Deliveries
 from agent.worker.executors import Executors, Maker
@@ -173,6 +174,7 @@ class Worker:
             machine=Places(PLACES, self._config.machine_concurrency),
             lookup=lookup,
             send=send,
+            neighbours=Neighbours(directories.repository, self._database, sys.executable, environment, clock, new_id),
             feeds=feeds,
             log=self._log,
             clock=clock,

@@ -19,6 +19,7 @@ from agent.model.ids import ActionName, ExecutionId, Oid, PipelineName, RefName,
 from agent.model.plan import ArtifactInput, Plan, PlannedAction, PlannedStage, Run, Use
 from agent.secrets.redact import Redactor
 from agent.worker import accounts, servers
+from agent.worker.children import Neighbours
 from agent.worker.permit import Permit
 from agent.worker.sources import secrets_of
 from agent.worker.terms import Terms
@@ -65,6 +66,7 @@ class Bench:
         self.operator: dict[str, str] = {}
         self.hidden = Redactor(())
         self.sessions = Sessions()
+        self.neighbours: Neighbours | None = None
         self.config = Config(protected=("main",), accounts={"default": Account(region="eu-west-1")})
         (root / "artifacts").mkdir(parents=True, exist_ok=True)
         environment = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
@@ -112,6 +114,9 @@ class Bench:
     def server(self, attempt, where):
         terms = Terms(self.config, "", Permit(self.config), secrets_of(self.root, self.config, {}))
         return servers.server(terms, self.hidden, attempt, where)
+
+    def pipelines(self, attempt, repository, pipeline):
+        return self.neighbours.of(Permit(self.config), attempt, repository, pipeline)
 
     def clients(self, attempt, account, region):
         return accounts.clients(Permit(self.config), self.sessions, attempt, account, region)
