@@ -5,7 +5,9 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
+from agent import plugins
 from agent.definition.document import Pipeline
+from agent.definition.provided import provider
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _SCALARS = ({"type": "string"}, {"type": "number"}, {"type": "boolean"})
@@ -20,6 +22,8 @@ _SHORT_FORMS: dict[str, tuple[dict[str, Any], ...]] = {
     "Approval": ({"type": "null"},),
     "BuildspecFile": ({"type": "string"}, {"const": True}),
 }
+_BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
+_LATER: dict[str, Any] = {"type": "string", "pattern": r"\$\{\{"}
 _NAMES: tuple[dict[str, Any], ...] = ({"type": "string"}, {"type": "array", "items": {"type": "string"}, "uniqueItems": True})
 
 
@@ -35,7 +39,39 @@ def schema() -> dict[str, Any]:
     definitions["Matrix"] = _matrix(definitions["Matrix"])
     for name, forms in _SHORT_FORMS.items():
         definitions[name] = {"description": definitions[name].get("description", ""), "anyOf": [definitions[name], *forms]}
+    for group, word in (("actions", "Action"), ("rules", "Rule"), ("rules", "Condition")):
+        definitions[word] = _with_options(definitions, definitions[word], group)
     return {"$schema": DIALECT, **made, "title": "A pipeline of git-pipeline"}
+
+
+def _with_options(definitions: dict[str, Any], user: dict[str, Any], group: str) -> dict[str, Any]:
+    """What may have `uses`, with the options of every provider of this group; their models become definitions."""
+    names = [name for name in plugins.BUILTIN[group] if name not in plugins.KINDS]
+    chosen = []
+    for name in names:
+        place, model = f"{group}.{name}", provider(group, name).Options
+        made = _readable(model.model_json_schema(schema_generator=_Generator, ref_template=f"#/$defs/{place}.{{model}}"))
+        inner = made.pop("$defs", {})
+        definitions |= {f"{place}.{part}": _awaiting(node) for part, node in inner.items()} | {place: _awaiting(made)}
+        then: dict[str, Any] = {"properties": {"with": {"$ref": f"#/$defs/{place}"}}}
+        if made.get("required"):
+            then["required"] = ["with"]
+        chosen.append({"if": {"properties": {"uses": {"const": name}}, "required": ["uses"]}, "then": then})
+    uses = _or(user["properties"]["uses"], ({"enum": names},))  # a plug-in may bring others
+    return {**user, "properties": {**user["properties"], "uses": uses}, "allOf": chosen}
+
+
+def _awaiting(node: dict[str, Any]) -> dict[str, Any]:
+    """As it may be written: a `${{ }}` may stand for any value."""
+    known: dict[str, Any] = dict(node)
+    if "properties" in node:
+        known["properties"] = {key: _or(_awaiting(value), (_LATER,)) for key, value in node["properties"].items()}
+    for key in ("additionalProperties", "items"):
+        if isinstance(node.get(key), dict):
+            known[key] = _or(_awaiting(node[key]), (_LATER,))
+    if "anyOf" in node:
+        known["anyOf"] = [_awaiting(choice) for choice in node["anyOf"]]
+    return known
 
 
 class _Generator(GenerateJsonSchema):
@@ -47,18 +83,21 @@ class _Generator(GenerateJsonSchema):
 
     def tuple_schema(self, schema: Any) -> JsonSchemaValue:  # noqa: ANN401
         written = super().tuple_schema(schema)
-        if written.get("items", {}).get("type") == ["string", "number", "boolean"]:
+        items = written.get("items", {})
+        if items.get("type") == ["string", "number", "boolean"] or "enum" in items:
             return {"anyOf": [written, written["items"]]}
         return written
 
 
 def _readable(node: Any) -> Any:  # noqa: ANN401 - any JSON
-    """Without titles made of names, defaults of null, and the choice of null: a key is there or not."""
+    """Without titles made of names, defaults of null, and the choice of null (a key is there or not); bounds in its own words."""
     if isinstance(node, list):
         return [_readable(item) for item in node]
     if not isinstance(node, dict):
         return node
     kept = {key: _readable(value) for key, value in node.items() if not (key == "title" and isinstance(value, str))}
+    if kept.get("type") in ("integer", "number"):
+        kept = {_BOUNDS.get(key, key): value for key, value in kept.items()}
     if kept.get("default", 0) is None:
         del kept["default"]
     if "minLength" in kept and "anyOf" in kept:  # of the list, not of the text

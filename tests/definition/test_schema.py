@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from agent.definition.schema import models, schema
+from tests.support import providers
 from tests.support.definitions import cases
 
 VALIDATOR = jsonschema.Draft202012Validator(schema())
@@ -76,3 +77,45 @@ def test_descriptions_reach_the_schema():
     for key, written in definitions["Action"]["properties"].items():
         assert written["description"], key
     assert schema()["properties"]["stages"]["description"]
+
+
+USES = "stages: [{name: a, actions: [{name: a, uses: %s}]}]"
+RULE = "stages: [{name: a, conditions: {before_entry: {uses: %s}}, actions: [{name: a, image: x, run: x}]}]"
+
+
+@pytest.mark.parametrize("example", providers.examples(), ids=lambda example: f"line-{example.line}")
+def test_every_example_of_a_provider_is_accepted(example):
+    for path, text in example.files().items():
+        if path.startswith(".pipeline/") and "actions/" not in path:
+            assert mistakes(text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        USES % "s3, with: {bucket: '${{ variables.b }}', extract: '${{ variables.e }}'}",
+        USES % "lambda, with: {function: f, alias: a, canary: '${{ variables.c }}', bake: 5m}",
+        USES % "cloudformation, with: {stack: s, template: t, capabilities: CAPABILITY_IAM, parameters: {A: 1}}",
+        USES % "image",
+        USES % "a-plug-in, with: {anything: 1}",
+    ],
+)
+def test_the_options_of_providers(text):
+    assert mistakes(text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        USES % "s3",
+        USES % "s3, with: {buckt: b}",
+        USES % "s3, with: {bucket: b, extract: perhaps}",
+        USES % "cloudformation, with: {stack: s, mode: destroy}",
+        USES % "http, with: {url: x, retries: 101}",
+        USES % "image, with: {args: [a]}",
+        RULE % "alarm",
+        RULE % "lambda, with: {function: f, nothing: 1}",
+    ],
+)
+def test_a_wrong_option_is_an_error(text):
+    assert mistakes(text)
