@@ -160,12 +160,13 @@ class Sessions:
         """Turns what AWS and the way to it say into an AwsFault about `what`."""
         from boto3.exceptions import Boto3Error
         from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
+        from botocore.parsers import ResponseParserError
 
         try:
             yield
         except ClientError as error:
             raise _told(what, error.response) from error
-        except (HTTPClientError, ConnectionError) as error:
+        except (HTTPClientError, ConnectionError, ResponseParserError) as error:  # the last is what a broken gateway gives
             raise AwsBusy(f"{what}: {error}", hint="is AWS reachable from here?") from error
         except (BotoCoreError, Boto3Error) as error:
             raise AwsFault(f"{what}: {error}", hint="check the agent's AWS credentials and region") from error

@@ -79,6 +79,10 @@ class ProviderContract:
     def hang(self, monkeypatch) -> None:
         raise NotImplementedError
 
+    def nth(self, number: int) -> dict:
+        """The options of an attempt."""
+        return self.options
+
     def go_on(self, cloud) -> None:
         """What becomes of things while there is no worker."""
 
@@ -91,7 +95,7 @@ class ProviderContract:
         bench.sessions = sessions
 
     def perform(self, bench, number=1, **more):
-        return self.provider().perform(using(self.uses, {**self.options, **more}, number=number), bench)
+        return self.provider().perform(using(self.uses, {**self.nth(number), **more}, number=number), bench)
 
     def test_throttled_for_longer_than_the_sdk_asks_again(self, bench, cloud):
         cloud.gate.busy = 5

@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from moto.cloudformation import models as cloudformation
+from moto.cloudformation.exceptions import AlreadyExistsException
+from moto.cloudformation.responses import CloudFormationResponse
 from moto.codebuild import models as codebuild
 from moto.codebuild.responses import CodeBuildResponse
 from moto.codedeploy import models as codedeploy
 from moto.codedeploy.responses import CodeDeployResponse
-from moto.core.responses import ActionResult
+from moto.core.responses import ActionResult, EmptyResult
 from moto.ecs import models as ecs
 
 
@@ -166,19 +168,59 @@ class Rollouts:
 
 
 class Stacks:
-    """CloudFormation: a stack that a change set has made shows its outputs, and the execution of one may fail."""
+    """CloudFormation: a stack shows its outputs, is at work for some looks, and may fail or be cancelled.
 
-    def __init__(self, patch: Any, *, fails: str = "") -> None:
-        execute = cloudformation.CloudFormationBackend.execute_change_set
+    A change set is made once and executed once.
+    """
+
+    def __init__(self, patch: Any, *, fails: str = "", looks: int = 1) -> None:
+        self.looks = looks  # of each execution
+        self._left: dict[str, int] = {}
+        execute, describe = cloudformation.CloudFormationBackend.execute_change_set, CloudFormationResponse.describe_stacks
+        create = CloudFormationResponse.create_change_set
+        states = self
+
+        def create_change_set(self: CloudFormationResponse) -> ActionResult:
+            name = self._get_param("ChangeSetName")
+            if any(change.change_set_name == name for change in self.cloudformation_backend.change_sets.values()):
+                raise AlreadyExistsException(f"ChangeSet {name} already exists")
+            return create(self)
 
         def execute_change_set(self: Any, change_set_name: str, stack_name: str | None = None) -> None:
-            execute(self, change_set_name, stack_name)
             (change,) = (one for key, one in self.change_sets.items() if change_set_name in {key, one.change_set_name})
+            if change.execution_status != "AVAILABLE":
+                raise cloudformation.ValidationError(change_set_name, f"it is {change.execution_status}")
+            execute(self, change_set_name, stack_name)
             stack = self.stacks[change.stack_id]
             stack._parse_template()
             stack.output_map = stack._create_output_map()
-            if fails:
-                stack.status = "UPDATE_ROLLBACK_COMPLETE"
-                stack._add_stack_event("UPDATE_FAILED", resource_status_reason=fails)
+            done = stack.events.pop()
+            stack.status = done.resource_status.replace("COMPLETE", "IN_PROGRESS")
+            states._left[stack.stack_id] = states.looks
+
+        def describe_stacks(self: CloudFormationResponse) -> ActionResult:
+            for stack in self.cloudformation_backend.stacks.values():
+                states._move(stack, fails)
+            return describe(self)
+
+        def cancel_update_stack(self: CloudFormationResponse) -> ActionResult:
+            stack = self.cloudformation_backend.get_stack(self._get_param("StackName"))
+            stack.status = "UPDATE_ROLLBACK_COMPLETE"
+            stack._add_stack_event(stack.status)
+            return EmptyResult()
 
         patch.setattr(cloudformation.CloudFormationBackend, "execute_change_set", execute_change_set)
+        patch.setattr(CloudFormationResponse, "create_change_set", create_change_set)
+        patch.setattr(CloudFormationResponse, "describe_stacks", describe_stacks)
+        patch.setattr(CloudFormationResponse, "cancel_update_stack", cancel_update_stack, raising=False)
+
+    def _move(self, stack: Any, fails: str) -> None:
+        if not stack.status.endswith("E_IN_PROGRESS"):
+            return
+        self._left[stack.stack_id] -= 1
+        if self._left[stack.stack_id] > 0:
+            return
+        stack.status = "UPDATE_ROLLBACK_COMPLETE" if fails else stack.status.replace("IN_PROGRESS", "COMPLETE")
+        if fails:
+            stack._add_stack_event("UPDATE_FAILED", resource_status_reason=fails)
+        stack._add_stack_event(stack.status)

@@ -4,13 +4,12 @@ import base64
 import json
 from concurrent.futures import Future, wait
 from threading import Thread
-from typing import Any
 
 from pydantic import Field
 
 from agent.actions.aws.place import AwsAction, AwsOptions
 from agent.actions.remote import Work, failed, succeeded
-from agent.aws.session import AwsBusy, Clients, Service
+from agent.aws.session import AwsBusy, AwsFault, Clients, Service
 from agent.definition.values import KeyName, Text
 from agent.model.outcome import Outcome, Reason
 
@@ -39,14 +38,14 @@ class InvokeAction(AwsAction[InvokeOptions]):
         """See AwsAction."""
         link = f"https://console.aws.amazon.com/lambda/home?region={aws.region}#/functions/{options.function.partition(':')[0]}"
         try:
-            answer = _answer(work, options, aws("lambda", is_once=True))
+            heard = work.memory.once("heard", lambda: _answer(work, options, aws("lambda", is_once=True)))
         except Unheard as unheard:
             return failed(f"{options.function} was called, and nobody knows how it ended: {unheard}", link, reason=Reason.LOST)
-        log = work.output("log")
-        for line in base64.b64decode(answer.get("LogResult", "")).decode(errors="replace").splitlines():
-            log(line)
-        said: str = answer["Payload"].decode(errors="replace")
-        if answer.get("FunctionError"):
+        said, is_error, log = json.loads(heard)
+        line = work.output("log")
+        for each in log.splitlines():
+            line(each)
+        if is_error:
             return failed(f"{options.function} failed: {said[:SHOWN]}", link)
         outputs = _outputs(said)
         if outputs.get("ok") == "false":
@@ -58,34 +57,41 @@ class Unheard(Exception):
     """The function may have run, and its answer did not come."""
 
 
-def _answer(work: Work, options: InvokeOptions, service: Service) -> dict[str, Any]:
-    """What the function says, while the work may go on: a function that was called cannot be stopped. Raises Interrupted."""
+def _answer(work: Work, options: InvokeOptions, service: Service) -> str:
+    """What it says, while the work may go on: a function that was called cannot be stopped. Raises Interrupted."""
     if work.memory.get("called"):
         raise Unheard("the agent ended while it ran")
     work.check()
     body = json.dumps({**options.payload, "execution": _about(work)}).encode()
     work.memory.put("called", work.token)
-    heard: Future[dict[str, Any]] = Future()
+    heard: Future[str] = Future()
 
     def call() -> None:
         try:
             heard.set_result(work.patiently(lambda: _call(service, options.function, body)))
-        except Exception as error:
+        except BaseException as error:
             heard.set_exception(error)
 
     Thread(target=call, daemon=True).start()  # one that goes on after a stop holds up nobody
     while not wait([heard], LOOK).done:
         work.check()
-    return heard.result()
-
-
-def _call(service: Service, function: str, body: bytes) -> dict[str, Any]:
     try:
-        return service.whole("invoke", "Payload", FunctionName=function, Payload=body, LogType="Tail")
+        return heard.result()
+    except AwsFault:
+        work.memory.put("called", "")  # it never ran
+        raise
+
+
+def _call(service: Service, function: str, body: bytes) -> str:
+    """The answer, whether it tells an error, and the end of the log."""
+    try:
+        answer = service.whole("invoke", "Payload", FunctionName=function, Payload=body, LogType="Tail")
     except AwsBusy as fault:
         if fault.code == "TooManyRequestsException":  # it was not called
             raise
         raise Unheard(fault.message) from fault
+    log = base64.b64decode(answer.get("LogResult", ""))
+    return json.dumps([answer["Payload"].decode(errors="replace"), "FunctionError" in answer, log.decode(errors="replace")])
 
 
 def _about(work: Work) -> dict[str, object]:

@@ -7,6 +7,7 @@ import pytest
 from agent.actions.aws.cloudformation import CloudFormationAction
 from agent.errors import DefinitionError
 from agent.model.outcome import Status
+from tests.contracts.providers import ProviderContract
 from tests.support.attempts import Bench, using
 from tests.support.cloudstates import Stacks
 
@@ -62,11 +63,30 @@ def test_delete(bench, cloud):
     assert queues(cloud) == []
 
 
-def test_again_after_a_crash_finds_its_change_set(bench, cloud):
-    given = using("cloudformation", {"stack": "app", "template": "infra/one.json"})
-    first = CloudFormationAction().perform(given, bench)
-    assert first.succeeded
-    assert CloudFormationAction().perform(given, bench).outputs == first.outputs
+class TestContract(ProviderContract):
+    """Each attempt has another queue for the stack."""
+
+    uses, provider = "cloudformation", CloudFormationAction
+    done = ["UPDATE_IN_PROGRESS", "UPDATE_COMPLETE"]
+    stopped = ["UPDATE_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE"] * 2
+
+    @pytest.fixture(autouse=True)
+    def _stacks(self, monkeypatch, bench, sessions):
+        bench.sessions = sessions
+        perform(bench, {"template": "infra/one.json"}, 99)
+        self.stacks, self.files = Stacks(monkeypatch, looks=2), bench.files
+
+    def nth(self, number):
+        self.files[f"infra/{number}.json"] = template("One", f"Queue{number}")
+        return {"stack": "app", "template": f"infra/{number}.json"}
+
+    def hang(self, monkeypatch):
+        self.stacks.looks = 10**6
+
+    def held(self, cloud):
+        """What happened to the stack since it was made."""
+        events = cloud.client("cloudformation").describe_stack_events(StackName="app")["StackEvents"]
+        return [event["ResourceStatus"] for event in events if event["ResourceStatus"].startswith("UPDATE")][::-1]
 
 
 def test_a_broken_stack_says_why(bench, cloud, monkeypatch):

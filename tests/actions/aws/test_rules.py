@@ -1,14 +1,17 @@
 """The rules `alarm` and `lambda`, and the action `lambda-invoke`, against moto's server."""
 
 import json
+from threading import Event
 from urllib.request import Request, urlopen
 
 import pytest
+from moto.awslambda_simple.models import LambdaSimpleBackend
 
 from agent.actions.aws.alarm import AlarmRule
 from agent.actions.aws.invoke import InvokeAction
 from agent.aws.session import AwsFault
 from agent.model.outcome import Reason, Status
+from tests.contracts.providers import ProviderContract
 from tests.support.attempts import Bench, using
 
 
@@ -64,6 +67,19 @@ def test_a_bake_time_that_is_over(bench):
     assert alarm(bench, {"alarm": "errors", "bake": "1s"}).succeeded
 
 
+class TestAlarms(ProviderContract):
+    """Nothing is ever started."""
+
+    uses, provider, options = "alarm", AlarmRule, {"alarm": "errors"}
+    hanging, done, stopped, good_for = {"bake": "30d"}, [], [], 0
+
+    def hang(self, monkeypatch):
+        pass
+
+    def held(self, cloud):
+        return []
+
+
 def test_an_alarm_that_does_not_exist(bench):
     with pytest.raises(AwsFault, match="no alarm none"):
         alarm(bench, {"alarm": "none"})
@@ -107,3 +123,49 @@ def test_a_function_that_does_not(bench, answers):
     outcome = invoke(bench)
     assert (outcome.status, outcome.reason) == (Status.FAILED, Reason.EXIT)
     assert outcome.message == "check says no: the queue is full"
+
+
+class TestInvoke(ProviderContract):
+    """It is called once: where the answer was not heard, nobody knows how it ended."""
+
+    uses, provider, options = "lambda-invoke", InvokeAction, {"function": "check"}
+    done, stopped, good_for = ["called"], ["called"] * 2, 0
+
+    @pytest.fixture(autouse=True)
+    def _function(self, answers, monkeypatch, bench):
+        invoke = LambdaSimpleBackend.invoke
+        self.called, self.bench, self.is_hanging, self.over = [], bench, False, Event()
+
+        def invoked(backend, *arguments):
+            self.called.append("called")
+            if self.is_hanging:
+                self.bench.stop.wait(0)
+                self.over.wait(60)
+            return invoke(backend, *arguments)
+
+        monkeypatch.setattr(LambdaSimpleBackend, "invoke", invoked)
+        yield
+        self.over.set()
+
+    def hang(self, monkeypatch):
+        self.is_hanging = True
+
+    def held(self, cloud):
+        return self.called
+
+    def resumed(self, outcome):
+        assert outcome.succeeded or outcome.reason is Reason.LOST
+
+
+def test_an_answer_that_is_long_in_coming_is_not_asked_for_again(bench, answers, monkeypatch):
+    """The SDK would call the function five times."""
+    called = []
+
+    def breaks(backend, *arguments):
+        called.append(1)
+        raise RuntimeError
+
+    monkeypatch.setattr(LambdaSimpleBackend, "invoke", breaks)
+    outcome = invoke(bench)
+    assert (outcome.status, outcome.reason, len(called)) == (Status.FAILED, Reason.LOST, 1)
+    assert "nobody knows how it ended" in outcome.message
