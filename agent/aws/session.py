@@ -133,6 +133,7 @@ class Sessions:
         self._lock = Lock()
         self._clients: dict[tuple[str, Identity, str, bool], Any] = {}
         self._opened: dict[tuple[Identity, str], Any] = {}
+        self._loader: Any = None  # of the descriptions of services, which cost much to read
 
     def client(self, service: str, *, region: str = "", role: str = "") -> Any:  # noqa: ANN401 - boto3 makes clients at run time
         """A client; `role` is the ARN to assume, empty for the agent's own identity."""
@@ -175,7 +176,8 @@ class Sessions:
         """One for all services, so that a role is assumed once."""
         key = (identity, region)
         if key not in self._opened:
-            self._opened[key] = _open(identity, region)
+            opened, self._loader = _open(identity, region, self._loader)
+            self._opened[key] = opened
         return self._opened[key]
 
 
@@ -184,20 +186,26 @@ def _trim(kept: dict[Any, Any]) -> None:
         del kept[next(iter(kept))]
 
 
-def _open(identity: Identity, region: str) -> Any:  # noqa: ANN401
+def _open(identity: Identity, region: str, loader: Any) -> tuple[Any, Any]:  # noqa: ANN401
+    """A session, and the loader that it shares with the others."""
     import boto3
-
-    own = boto3.Session(region_name=region or None)
-    if not identity.role:
-        return own
     from botocore.credentials import DeferredRefreshableCredentials
     from botocore.session import get_session
 
-    assumed = get_session()
-    sts = own.client("sts", config=_config())
+    def fresh() -> Any:  # noqa: ANN401
+        made = get_session()
+        if loader:
+            made.register_component("data_loader", loader)
+        return made
+
+    base = fresh()
+    own = boto3.Session(botocore_session=base, region_name=region or None)
+    if not identity.role:
+        return own, base.get_component("data_loader")
+    sts, assumed = own.client("sts", config=_config()), fresh()
     # botocore has no public way to give a session credentials that it renews
-    assumed._credentials = DeferredRefreshableCredentials(lambda: _assume(sts, identity), "sts-assume-role")  # type: ignore[attr-defined]
-    return boto3.Session(botocore_session=assumed, region_name=own.region_name)
+    assumed._credentials = DeferredRefreshableCredentials(lambda: _assume(sts, identity), "sts-assume-role")
+    return boto3.Session(botocore_session=assumed, region_name=own.region_name), base.get_component("data_loader")
 
 
 def _assume(sts: Any, identity: Identity) -> dict[str, str]:  # noqa: ANN401

@@ -161,8 +161,7 @@ class ProviderContract:
         assert self.held(cloud) == self.after(1)
 
     def test_credentials_of_a_role_expire_in_the_middle(self, bench, cloud):
-        bench.sessions = Sessions()
-        role = Account(role=cloud.role("deploy"), region="eu-west-1")
+        role = Account(role=cloud.role(f"of-{self.uses}"), region="eu-west-1")
         bench.config = Config(protected=("main",), accounts={"default": role})
         cloud.gate.expire(self.good_for)
         assert self.perform(bench).status is Status.SUCCEEDED
