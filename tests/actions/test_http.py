@@ -63,6 +63,37 @@ def test_waits_where_it_is_asked_to_and_counts_no_try(bench, web):
     assert "asks to wait 0 s; trying again" in bench.log.notices[0]
 
 
+def test_a_stop_ends_the_longest_wait_that_a_server_asks_for(bench, web):
+    web.answers.append((503, {"Retry-After": "3600"}))
+    bench.log.notice = lambda text: bench.stop.set()
+    outcome = call(bench, web)
+    assert (outcome.status, outcome.reason, len(web.asked)) == (Status.ABANDONED, Reason.STOPPED, 1)
+
+
+def test_killed_and_performed_again_it_is_known_as_the_same_call(bench, web):
+    class Killed(BaseException):
+        """Stands for kill -9."""
+
+    def dies():
+        raise Killed
+
+    options = {"retries": "1", "method": "POST"}
+    web.answers.append((500, {}))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("agent.actions.remote.Work.check", lambda work: dies() if web.asked else None)
+        with pytest.raises(Killed):
+            call(bench, web, options)
+    assert call(bench, web, options).succeeded
+    assert (len(web.asked), len({asked.headers["Idempotency-Key"] for asked in web.asked})) == (2, 1)
+
+
+def test_who_is_not_let_in_reads_what_the_server_says(bench, web):
+    web.answers.append((401, {}))
+    outcome = call(bench, web)
+    assert (outcome.status, outcome.reason) == (Status.FAILED, Reason.EXIT)
+    assert "answers 401, not 2xx: ok" in outcome.message
+
+
 @pytest.mark.parametrize(("user", "login"), [("agent", "Basic YWdlbnQ6aHVudGVyMjI="), ("", "Bearer hunter22")])
 def test_who_the_agent_is_stands_in_the_operators_file(bench, web, tmp_path, user, login):
     (tmp_path / "token").write_text("hunter22\n")
