@@ -83,7 +83,8 @@ def _versions(fleet: Fleet, place: Path, files: int, size: int) -> tuple[Version
     """Two versions; in the second, one file of a hundred is another, or a hundredth of each file where there are few."""
     dice = Random(1)
     made: list[Version] = []
-    fleet.git.run("config", "gc.auto", "0")
+    for name, value in {"gc.auto": "0", "core.looseCompression": "0"}.items():
+        fleet.git.run("config", name, value)
     for name in ("one", "two"):
         directory = place / name
         if made:

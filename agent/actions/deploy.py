@@ -220,10 +220,11 @@ def _rollout(attempt: Attempt, context: Context, chosen: Deployment, group: Mapp
     path = context.control(attempt) / WAVES
     if path.exists():
         return msgspec.json.decode(path.read_bytes(), type=Rollout)
-    targets: dict[str, Target] = {}
-    each(group.values(), lambda part: targets.update({part.host.name: _target(part, log)}))
-    ordered = [targets[name] for name in group]
-    found = waves.rollout(_pace(chosen), ordered)
+    targets = {part.host.name: Target(name=part.host.name, zone=part.host.zone) for part in group.values()}
+    found = waves.rollout(_pace(chosen), tuple(targets.values()))
+    if len(found.waves) > 1:  # else they are asked when they are locked
+        each(group.values(), lambda part: targets.update({part.host.name: _target(part, log)}))
+        found = waves.rollout(_pace(chosen), tuple(targets.values()))
     _write(path, msgspec.json.encode(found))
     return found
 

@@ -22,6 +22,7 @@ from agent.errors import AgentError, EnvironmentFault
 from agent.executors.balancer import Balancer
 from agent.executors.base import Ending, Job
 from agent.executors.ssh import STARTED
+from agent.executors.supervisor import OUTPUT
 from agent.model.outcome import Reason
 from agent.model.value import Value
 
@@ -134,7 +135,7 @@ class OnHost:
         shared = self._shared
         standing = self._locked()
         if standing.result:
-            return self._result(standing, "")
+            return self._result(standing.result, "")
         if _runs(standing, shared.release):
             shared.log.say(self.host.name, f"runs {shared.release[:14]} already, nothing to do")
             return HostResult(host=self.host.name, succeeded=True, unchanged=True, former=standing.current)
@@ -251,7 +252,7 @@ class OnHost:
         shared = self._shared
         known = standing if deployment == shared.id else self.probe(deployment)
         if known.result:
-            return self._result(known, "")
+            return self._result(known.result, "")
         return self._perform(self._plan(deployment, release, spec, last, standing.last), standing.current)
 
     def _perform(self, plan: HostPlan, former: str = "") -> HostResult:
@@ -262,15 +263,15 @@ class OnHost:
         try:
             ending = self.host.perform(job, sink, Event() if ROLLBACK in deployment else shared.stop)
             sink.finish()
-            return self._came_out(ending, sink.last, deployment, former)
+            return self._came_out(ending, sink.last, deployment, former, _put_out(job))
         except EnvironmentFault as fault:  # a host that died may have been changed before
             return self._failed(_told(fault), changed=(job.control / STARTED).exists(), former=former)
 
-    def _came_out(self, ending: Ending, last: str, deployment: str, former: str) -> HostResult:
+    def _came_out(self, ending: Ending, last: str, deployment: str, former: str, said: str) -> HostResult:
         if ending.reason in {Reason.STOPPED, Reason.TIMEOUT}:
             return self._failed(ending.message, changed=True, former=former, stopped=True)
         fallback = ending.message or last or f"ended with exit code {ending.exit_code}"
-        return self._result(self.probe(deployment), fallback, former=former)
+        return self._result(commands.parse_result(said) or self.probe(deployment).result, fallback, former=former)
 
     def _last_spec(self, standing: Standing) -> AppSpec | None:
         """That of the revision whose stop scripts are to run; one that cannot be read must not block the new one."""
@@ -291,8 +292,7 @@ class OnHost:
             raise EnvironmentFault(f"the former revision has no {path}")
         return appspec.parse(path, said.output.encode())
 
-    def _result(self, standing: Standing, fallback: str, former: str = "") -> HostResult:
-        found = standing.result
+    def _result(self, found: Mapping[str, str], fallback: str, former: str = "") -> HostResult:
         if not found:
             return self._failed(fallback, changed=True, former=former)
         return HostResult(
@@ -315,6 +315,12 @@ def _runs(standing: Standing, release: str) -> bool:
 def _travelled(upload: Upload) -> str:
     what = f"{upload.files} files, {upload.archive.size / 1e6:.1f} MB"
     return f"took {what} over {upload.former[:14]}" if upload.former else f"took {what}"
+
+
+def _put_out(job: Job) -> str:
+    """What the script has said of itself as the last thing, if that has come."""
+    path = job.control / OUTPUT
+    return path.read_text(errors="replace") if path.exists() else ""
 
 
 def _told(error: AgentError) -> str:

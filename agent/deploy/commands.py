@@ -36,13 +36,15 @@ def probe(base: str, deployment: str) -> str:
     """Ask what is there; answered on standard output for `parse_probe`."""
     return f"""\
 cd {quote(base)} 2>/dev/null || exit 0
+tell() {{ [ ! -f "$2" ] || while IFS= read -r line; do printf '%s%s\\n' "$1" "$line"; done < "$2"; }}
 current=$(readlink current 2>/dev/null)
 printf 'current=%s\\n' "${{current##*/}}"
 for release in releases/*; do [ -d "$release" ] && printf 'release=%s\\n' "${{release##*/}}"; done
-[ -f .deploy/status ] && sed 's/^/status./' .deploy/status
-[ -f .deploy/slot ] && printf 'slot=%s\\n' "$(cat .deploy/slot)"
-[ -f .deploy/lock/details ] && printf 'lock=%s\\n' "$(tr '\\n' ' ' < .deploy/lock/details)"
-[ -f .deploy/deployments/{deployment}/result ] && sed 's/^/result./' .deploy/deployments/{deployment}/result
+tell status. .deploy/status
+tell slot= .deploy/slot
+[ -f .deploy/lock/details ] && {{ read -r owner; read -r until; read -r label; }} < .deploy/lock/details &&
+  printf 'lock=%s %s %s\\n' "$owner" "$until" "$label"
+tell result. .deploy/deployments/{deployment}/result
 if [ -f .deploy/last ]; then
   {{ read -r last; read -r spec; }} < .deploy/last
   printf 'last=%s\\n' "$last"
@@ -70,6 +72,12 @@ def parse_probe(text: str) -> Standing:
     return Standing(releases=tuple(releases), status=nested["status"], result=nested["result"], appspec=appspec, **plain)
 
 
+def parse_result(text: str) -> dict[str, str]:
+    """What the script of a deployment has put out at its end; empty if it has not."""
+    found = dict(line.partition("=")[::2] for line in text.splitlines())
+    return found if found.keys() >= {"status", "event", "changed", "former", "message"} else {}
+
+
 def lock(base: str, owner: str, label: str, seconds: int) -> str:
     """Take the lock for so long, or renew it, and answer as `probe`; exits with HELD if another has it and its time is not over.
 
@@ -79,7 +87,8 @@ def lock(base: str, owner: str, label: str, seconds: int) -> str:
 umask 022
 probe() {{
 {probe(base, owner)}}}
-mkdir -p {quote(base)}/.deploy/in {quote(base)}/.deploy/deployments {quote(base)}/releases || exit 73
+base={quote(base)}
+[ -d "$base/.deploy/in" ] || mkdir -p "$base/releases" "$base/.deploy/deployments" "$base/.deploy/in" || exit 73
 cd {quote(base)}/.deploy || exit 73
 now=$(date +%s); mine=lock.$$
 mkdir "$mine" && printf '%s\\n%s\\n%s\\n' {quote(owner)} $((now + {seconds})) {quote(label)} > "$mine/details" || exit 73
@@ -129,6 +138,7 @@ cd {quote(base)} || exit 73
 mkdir -p "$new" || exit 73
 tar xof - -C "$new" || {{ rm -rf "$new"; exit 73; }}
 [ -f "$new/{COMPLETE}" ] || {{ rm -rf "$new"; echo 'the upload was cut off'; exit {CUT}; }}
+rm -f "$new/{COMPLETE}"
 {_finished(release, shared)}"""
 
 
@@ -155,7 +165,7 @@ wait $links || unlike
 {links}( cd "$new" && xargs -0 rm -f -- < "$parts/gone" ) || unlike
 {'find "$new" -depth -type d -exec rmdir {} + 2>/dev/null; mkdir -p "$new"' if empties else ":"}
 if [ -f "$parts/patch" ]; then ( cd "$new" && . "$parts/patch" ) || unlike; fi
-rm -rf "$parts"
+rm -rf "$parts" "$sent/{COMPLETE}"
 cp -al "$sent/." "$new/" && rm -rf "$sent" || unlike
 {_finished(release, shared)}"""
 
@@ -173,7 +183,6 @@ def _fresh(release: str) -> str:
 
 def _finished(release: str, shared: Iterable[str]) -> str:
     return f"""\
-rm -f "$new/{COMPLETE}"
 {"".join(_share(path) for path in shared)}\
 [ -d releases/{quote(release)} ] && {{ rm -rf "$new"; exit 0; }}
 mv -T "$new" releases/{quote(release)} || exit 73

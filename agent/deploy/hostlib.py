@@ -7,18 +7,18 @@ HERE=$STATE/deployments/$DEPLOYMENT
 EVENT= CHANGED=0 WHY= SLOT= OTHER= PORT= OTHER_PORT=
 FORMER=$(readlink "$BASE/current" 2>/dev/null); FORMER=${FORMER##*/}
 mkdir -p "$HERE" 2>/dev/null
-[ -f "$HERE/former" ] && FORMER=$(cat "$HERE/former") || printf '%s\n' "$FORMER" > "$HERE/former"
+if [ -f "$HERE/former" ]; then read -r FORMER < "$HERE/former"; else printf '%s\n' "$FORMER" > "$HERE/former"; fi
 
 event() {
   EVENT=$1; case $1 in before|BeforeInstall|slot) ;; *) CHANGED=1;; esac
   export LIFECYCLE_EVENT=$1; printf '\036%s\n' "$1"
 }
 
-one_line() { printf '%s' "$1" | tr '\n' ' '; }
-
 finish() { # status message
-  printf 'status=%s\nevent=%s\nchanged=%s\nformer=%s\nmessage=%s\n' "$1" "$EVENT" "$CHANGED" "$FORMER" "$(one_line "$2")" \
-    > "$HERE/result.t" && mv -f "$HERE/result.t" "$HERE/result"
+  message=$2
+  [ -z "$message" ] || message=$(printf '%s' "$2" | tr '\n' ' ')
+  result() { printf 'status=%s\nevent=%s\nchanged=%s\nformer=%s\nmessage=%s\n' "$1" "$EVENT" "$CHANGED" "$FORMER" "$message"; }
+  result "$1" > "$HERE/result.t" && mv -f "$HERE/result.t" "$HERE/result" && result "$1" > "$PIPELINE_OUTPUT"
   if [ "$CHANGED" = 1 ] && [ -z "$ONLY" ]; then
     running=$(readlink "$BASE/current" 2>/dev/null)
     printf 'release=%s\ndeployment=%s\nstatus=%s\nlabel=%s\ncommit=%s\nshared=%s\nat=%s\n' "${running##*/}" "$DEPLOYMENT" "$1" \
@@ -103,13 +103,17 @@ take_over() {
   printf '%s\n' "$SLOT" > "$STATE/slot.t" && mv -f "$STATE/slot.t" "$STATE/slot"
 }
 
+more_than() { [ $(($# - 1)) -gt "$1" ]; }
+
 prune() { # how many to keep; what runs, ran before, or is installed stays whatever its age
+  cd "$STATE/deployments" || return 0
+  more_than 30 * && ls -1t | tail -n +31 | while read -r old; do rm -rf -- "$old"; done
   cd "$BASE/releases" || return 0
+  more_than "$1" * || { cd "$BASE"; return 0; }
   last=; [ ! -f "$STATE/last" ] || read -r last < "$STATE/last"
   ls -1t | tail -n "+$(($1 + 1))" | while read -r old; do
     [ "$old" = "$NAME" ] || [ "$old" = "$FORMER" ] || [ "$old" = "$last" ] || rm -rf -- "$old"
   done
-  cd "$STATE/deployments" && ls -1t | tail -n +31 | while read -r old; do rm -rf -- "$old"; done
   cd "$BASE" || return 0
 }
 

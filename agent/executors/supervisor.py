@@ -17,7 +17,8 @@ MARK = "PIPELINE_JOB"  # in the environment of all that a job starts, between sl
 HELLO = r"""
 umask 077
 root=${HOME:-/nonexistent}/.git-pipeline
-if ! { mkdir -p "$root/jobs" "$root/bin" && [ -w "$root/jobs" ]; } 2>/dev/null; then
+[ -d "$root/jobs" ] && [ -d "$root/bin" ] || mkdir -p "$root/jobs" "$root/bin" 2>/dev/null
+if ! [ -d "$root/bin" ] || ! [ -w "$root/jobs" ]; then
   root=/tmp/git-pipeline-$(id -u)
   mkdir "$root" 2>/dev/null
   [ -d "$root" ] && [ ! -h "$root" ] && [ -O "$root" ] && mkdir -p "$root/jobs" "$root/bin" ||
@@ -27,8 +28,8 @@ cd "$root" && root=$(pwd -P) || exit 1
 memory=
 if [ -d /dev/shm ] && [ -w /dev/shm ]; then
   memory=/dev/shm/git-pipeline-$(id -u)
-  mkdir "$memory" 2>/dev/null
-  [ -d "$memory" ] && [ ! -h "$memory" ] && [ -O "$memory" ] && chmod 700 "$memory" || memory=
+  [ -d "$memory" ] || mkdir "$memory" 2>/dev/null
+  [ -d "$memory" ] && [ ! -h "$memory" ] && [ -O "$memory" ] || memory=
 fi
 echo "root $root"
 echo "memory $memory"
@@ -40,7 +41,7 @@ exit 0
 SCRIPT = (
     r"""# git-pipeline: keeps one job, so that it neither ends nor runs again when a connection does
 do=$1 id=$2
-root=$(dirname "$(dirname "$0")")
+root=${0%/bin/*}
 dir=$root/jobs/$id run=$root/jobs/$id/run
 case $id in ''|.*|*[!A-Za-z0-9._-]*) [ "$do" = sweep ] || exit 64 ;; esac
 
@@ -53,7 +54,7 @@ birth() { # when a process started, in ticks; nothing for a zombie or nobody
   else kill -0 "$1" 2>/dev/null && echo 0; fi
 }
 group_of() { { read -r stat </proc/"$1"/stat; } 2>/dev/null || return 1; set -- ${stat##*) }; echo "$3"; }
-boot() { cat /proc/sys/kernel/random/boot_id 2>/dev/null || echo none; }
+boot() { { read -r booted </proc/sys/kernel/random/boot_id; } 2>/dev/null && echo "$booted" || echo none; }
 nap() { sleep "$1" 2>/dev/null || sleep 1; }
 size() { if [ -e "$run/log" ]; then echo $(($(wc -c <"$run/log"))); else echo 0; fi; }
 alive() { # the supervisor is
@@ -82,14 +83,14 @@ signal() { # all of the job, each process once; true if somebody carries its mar
   [ -n "$found" ]
 }
 slay() { n=0; while signal KILL && [ $n -lt 200 ]; do n=$((n + 1)); [ $n -lt 5 ] || nap 0.05; done; }
-state() {
-  if [ -e "$run/status" ]; then cat "$run/status"
-  elif [ ! -d "$run" ]; then echo NONE
-  elif [ ! -d "$run/claim" ]; then echo STAGED
-  elif [ ! -e "$run/supervisor" ]; then echo CLAIMED # asked before it is looked for: it may come in between
-  elif alive; then echo "RUN $(size)"
-  elif [ -e "$run/status" ]; then cat "$run/status"
-  else echo "LOST $(size)"; fi
+state() { # in `was`, without a process
+  if [ -e "$run/status" ]; then read -r was <"$run/status"
+  elif [ ! -d "$run" ]; then was=NONE
+  elif [ ! -d "$run/claim" ]; then was=STAGED
+  elif [ ! -e "$run/supervisor" ]; then was=CLAIMED # asked before it is looked for: it may come in between
+  elif alive; then was=RUN
+  elif [ -e "$run/status" ]; then read -r was <"$run/status"
+  else was=LOST; fi
 }
 seconds() { # the time, in `time`; mostly without a process
   if [ -r /proc/uptime ]; then read -r time rest </proc/uptime; time=${time%%.*}; else time=$(date +%s); fi
@@ -98,7 +99,7 @@ follow() { # the log to standard output; in the end the state to the other, with
   off=$1 idle=0 late=0
   seconds; until=$((time + $2))
   while :; do
-    was=$(state)
+    state
     now=$(size)
     if [ "$now" -gt "$off" ]; then
       tail -c +$((off + 1)) "$run/log" | head -c $((now - off)) || exit 1
@@ -108,6 +109,7 @@ follow() { # the log to standard output; in the end the state to the other, with
     RUN*) ;;
     CLAIMED) late=$((late + 1)); [ $late -lt 150 ] || { echo "LOST $off" >&2; return; } ;;
     EXIT*) put_out >&2; echo "$was $put" >&2; return ;;
+    LOST) echo "LOST $now" >&2; return ;;
     *) echo "$was" >&2; return ;;
     esac
     seconds; [ "$time" -lt $until ] || { echo "RUN $off" >&2; return; }
@@ -119,8 +121,9 @@ follow() { # the log to standard output; in the end the state to the other, with
 put_out() { # the output file and an end of line; its bytes are counted in `put`
   put=0 file=$dir/control/@OUTPUT@
   [ -f "$file" ] && [ ! -h "$file" ] || return 0
-  put=$(($(head -c @MOST@ "$file" | wc -c)))
-  head -c @MOST@ "$file"
+  put=$(($(wc -c <"$file")))
+  [ $put -le @MOST@ ] || put=@MOST@
+  head -c $put "$file"
   echo
 }
 apart() { if [ -n "$setsid" ]; then exec setsid "$@"; else exec "$@"; fi; } # in a session of its own, or at least a group
@@ -165,7 +168,9 @@ job)
   if [ -e "$run/secrets" ] && [ -e "$(cat "$run/secrets")/.env" ]; then . "$(cat "$run/secrets")/.env"; fi
   set +a
   . "$run/command" ;;
-state) state ;;
+state)
+  state
+  case $was in RUN|LOST) echo "$was $(size)" ;; *) echo "$was" ;; esac ;;
 end) # $3: seconds from TERM to KILL; goes on without us
   [ -d "$run" ] || { echo NONE; exit 0; }
   mkdir "$run/claim" 2>/dev/null # whoever comes late to start it finds it taken
