@@ -7,8 +7,11 @@ from datetime import UTC, datetime
 
 import click
 
-from agent.cli import console
+from agent.cli import console, status
 from agent.cli.answering import Waiting, waiting
+from agent.cli.remote import client, discover
+from agent.cli.source import Source
+from agent.cli.steering import How
 from agent.cli.tagging import label, opened
 from agent.git.command import Git
 from agent.results import summary
@@ -20,14 +23,15 @@ LOOKED_AT = 200  # executions that changed last, among which those that wait are
 @click.option("--remote", help="where to fetch from  [default: pipeline.remote, or origin]")
 @click.option("--no-fetch", is_flag=True, help="look at what was fetched before")
 @click.option("--mine", is_flag=True, help="only those that ask for me")
-def command(remote: str | None, no_fetch: bool, mine: bool) -> None:
+@click.option("--repo", metavar="REPO.git", help="on the server: read the live state of this repository")
+def command(remote: str | None, no_fetch: bool, mine: bool, repo: str | None) -> None:
     """List the approvals that wait, the one that expires first at the top, each with the command that gives it.
 
     Who you are: git config pipeline.person alice, and pipeline.roles "qa-lead ops" for the roles that you have on the server.
     """
-    seat, clone = opened(remote, quick=no_fetch)
-    everything = [one for record in clone.recent(LOOKED_AT) for one in waiting(record)]
-    names = me(seat.git)
+    git, source = _place(repo, remote, quick=no_fetch)
+    everything = [one for record in source.recent(LOOKED_AT) for one in waiting(record)]
+    names = me(git)
     asked = [one for one in everything if not mine or is_for(one, names)]
     if not asked:
         click.echo("no approval waits" + (" for you" if mine and everything else ""), err=True)
@@ -37,6 +41,16 @@ def command(remote: str | None, no_fetch: bool, mine: bool) -> None:
     for one in asked:
         for line in lines(one, names, paint):
             click.echo(line, color=paint.on)
+
+
+def _place(repo: str | None, remote: str | None, *, quick: bool) -> tuple[Git, Source]:
+    """Whose settings tell who I am, and where what waits is read: on the server the live state, in a clone what was fetched."""
+    if How(repo=repo, remote=remote).is_live:
+        return discover(os.environ) if repo is None else client(repo, os.environ), status.opened(
+            repo, datetime.now(UTC), quick=quick, logs=False
+        )
+    seat, clone = opened(remote, quick=quick)
+    return seat.git, clone
 
 
 def me(git: Git) -> frozenset[str]:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import click
 import msgspec
 
 from agent.cli.live import Server
@@ -60,9 +61,17 @@ def home(repo: str | None) -> Path:
     git_dir = discover(os.environ).git_dir if repo is None else _bare(repo)
     place = Path(git_dir) / "pipeline"
     if not (place / "state.db").is_file():
-        hint = "name the repository on the server with --repo" if repo is None else f"git pipeline install {git_dir}"
+        hint = f"name the repository on the server{_naming()}" if repo is None else f"git pipeline install {git_dir}"
         raise UsageError(f"git-pipeline is not installed in {git_dir}", hint=hint)
     return place
+
+
+def _naming() -> str:
+    """How the verb that is being carried out is told which."""
+    context = click.get_current_context(silent=True)
+    if context is None or any("--repo" in one.opts for one in context.command.params):
+        return " with --repo"
+    return f": {context.command_path} REPO.git"
 
 
 def _bare(repo: str) -> str:

@@ -25,8 +25,16 @@ def command(repository: Path, python: Path, systemd: bool) -> None:
         _print_units(units.Setting(pwd.getpwuid(os.getuid()).pw_name, python.absolute(), registered))
         return
     done = install(repository, python.absolute(), clean_environment(os.environ), os.getuid(), registered)
-    for line in done or ("everything was there already",):
-        click.echo(line)
+    if not done:
+        click.echo("everything was there already")
+        return
+    place = f"{repository.resolve()}/"
+    click.echo(f"in {place}")
+    for line in done:
+        click.echo(f"  {line.replace(place, '', 1)}")
+    click.echo(
+        "next: say in pipeline/config.toml who may decide and what pushes may use; git pipeline doctor looks whether all is well"
+    )
 
 
 def _print_units(setting: units.Setting) -> None:

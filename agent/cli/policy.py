@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from agent.errors import RefusedError
+from agent.errors import RefusedError, UsageError
 from agent.model.ids import RefName
 from agent.worker.places import Directories
 
@@ -21,13 +21,15 @@ def command() -> None:
 
 
 @command.command(name="explain")
-@click.argument("repository", metavar="REPO.git", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("repository", metavar="[REPO.git]", type=click.Path(exists=True, file_okay=False, path_type=Path), default=".")
 @click.option("--ref", default="refs/heads/main", show_default=True, help="a full ref name, or a branch")
 @click.option("--as", "person", default="", help="a person of the configuration")
 def explain(repository: Path, ref: str, person: str) -> None:
     """Say what executions of a ref may use, and what a person may decide."""
     from agent.worker.configured import load_config  # pydantic
 
+    if not (repository / "pipeline").is_dir():
+        raise UsageError(f"git-pipeline is not installed in {repository.resolve()}", hint="name the repository on the server")
     config = load_config(Directories(repository))
     full = RefName(ref if ref.startswith("refs/") else f"refs/heads/{ref}")
     for line in (*of_ref(config, full), *(of_person(config, person) if person else ())):

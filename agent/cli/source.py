@@ -87,7 +87,8 @@ def _near(words: str, records: Sequence[Record]) -> str:
 
     names = dict.fromkeys([record.handle for record in records] + [record.pipeline for record in records])
     near = get_close_matches(words.replace(" ", ""), list(names), 3)
-    return f"did you mean {' or '.join(near)}?" if near else "git pipeline status shows those there are"
+    last = f"the last one is {records[0].handle}; git pipeline list shows more" if records else "git pipeline list shows them"
+    return f"did you mean {' or '.join(near)}?" if near else last
 
 
 def choose(record: Record, words: str) -> tuple[Chosen, ...]:

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import click
@@ -81,6 +82,9 @@ def seated(remote: str | None) -> Seat:
     if remote:
         git = client(git.git_dir, _preferring(remote, os.environ))
     name = remote_of(git)
+    if not name and (Path(git.git_dir) / "pipeline" / "state.db").is_file():
+        hint = "git pipeline approvals lists here what waits; give the answer in a clone of this repository"
+        raise UsageError("the answer is a signed tag of a person, which comes with a push", hint=hint)
     if not name:
         hint = "git remote add origin …, or name the repository on the server with --repo"
         raise UsageError("this repository has no remote to push a tag to", hint=hint)

@@ -92,8 +92,9 @@ def _trust(git: Git, lines: Sequence[Line], files: Sequence[Path]) -> Trust:
         raise RefusedError("nothing here is signed", hint="was this repository installed before there were keys?")
     return Trust(
         (key,),
-        f"the agent's key is {key.fingerprint}, as the record itself says: ask the operator whether it is the one in"
-        f" REPO.git/pipeline/key.pub, then pin it: git config {PIN} '{key.line}'",
+        f"the agent's key is {key.fingerprint}, as the record itself says\n"
+        "hint: ask the operator whether that is REPO.git/pipeline/key.pub, then pin it:\n"
+        f"  git config {PIN} '{key.line}'",
     )
 
 

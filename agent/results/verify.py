@@ -153,7 +153,11 @@ def _chain(lines: Sequence[Line]) -> Iterator[Finding]:
         yield Finding("chain", False, trouble)
     if not troubles:
         last = max((placed.link.sequence for placed in links), default=0)
-        yield Finding("chain", True, f"{last} ends of executions, none missing or changed, up to the last that is here")
+        yield Finding(
+            "chain",
+            True,
+            f"{last} end{'s' if last != 1 else ''} of executions, none missing or changed, up to the last that is here",
+        )
 
 
 def _line(clone: Clone, line: Line, keys: Sequence[PublicKey]) -> Iterator[Finding]:

@@ -35,7 +35,7 @@ def test_an_id_and_a_repository_that_is_named(waiting, call, monkeypatch):
     ("words", "message"),
     [
         ("relese#1", "no execution is called relese#1\nhint: did you mean release#1 or release?\n"),
-        ("7", "no execution is called 7\nhint: git pipeline status shows those there are\n"),
+        ("7", "no execution is called 7\nhint: the last one is release#1; git pipeline list shows more\n"),
     ],
 )
 def test_an_execution_that_is_not_there(waiting, call, words, message):

@@ -31,6 +31,7 @@ class Server:
         self.repository = repository
         self.directory = repository / "pipeline"
         self.directory.mkdir(parents=True)
+        (repository / "objects").mkdir()
         self.database = open_database(str(self.directory / "state.db"))
         self.queue = Queue(self.database)
         self.journal = Journal(self.database)
@@ -98,7 +99,7 @@ def test_old_executions_and_artifacts_go_and_are_told(server):
     assert digests[40] in told
     assert (server.executions, server.logs, server.digests) == ({"e40", "e5"}, {"e40", "e5"}, {digests[5]})
     assert server.journal.length("e100") == 0
-    assert server.gc() == "removed 0 executions\nremoved 0 artifacts\nremoved 0 caches\n"
+    assert server.gc() == "nothing to remove\n"
 
 
 def test_a_dry_run_says_the_same_and_does_nothing(server):
@@ -156,7 +157,8 @@ def test_caches(server, tmp_path):
 
 
 def test_a_repository_without_the_agent(tmp_path):
-    with pytest.raises(UsageError, match="has no agent"):
+    (tmp_path / "objects").mkdir()
+    with pytest.raises(UsageError, match="is not installed in"):
         CliRunner().invoke(gc.command, [str(tmp_path)], catch_exceptions=False)
 
 

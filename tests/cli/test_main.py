@@ -29,6 +29,23 @@ def test_help_names_every_verb_and_loads_none(capfd: pytest.CaptureFixture[str])
     assert all(f"  {verb} " in out for verb in VERBS)
 
 
+def test_the_program_alone_and_a_group_of_verbs_show_their_help(capfd: pytest.CaptureFixture[str]) -> None:
+    for words in ([], ["policy"]):
+        assert run(words) == 2
+        assert capfd.readouterr().err.startswith(" ".join(["Usage: git pipeline", *words, "[OPTIONS]"]))
+
+
+def test_help_is_asked_for_in_other_ways_too(capfd: pytest.CaptureFixture[str]) -> None:
+    for words, told in ((["help"], "git pipeline -h;"), (["help", "log"], "git pipeline log -h;"), (["version"], "--version")):
+        assert run(words) == 2
+        assert told in capfd.readouterr().err
+
+
+def test_a_word_that_is_none_of_a_few(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["list", "--status", "Succeded"]) == 2
+    assert capfd.readouterr().err.endswith("\nhint: did you mean succeeded?; git pipeline list -h explains it\n")
+
+
 @pytest.mark.parametrize("verb", ["status", "log"])
 def test_a_verb_explains_itself(verb: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert run([verb, "-h"]) == 0

@@ -55,7 +55,7 @@ def test_trust_on_first_use_is_said(repo, verify):
     repo.passed(1)
     code, out, _ = verify()
     assert code == 0
-    assert "as the record itself says: ask the operator" in out
+    assert "as the record itself says\nhint: ask the operator" in out
     assert f"git config pipeline.key '{repo.key.public.line}'" in out
     repo.git("config", "pipeline.key", repo.key.public.line)
     assert "as pipeline.key says" in verify()[1]
