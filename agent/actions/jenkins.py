@@ -1,6 +1,5 @@
 """`jenkins`: a build of a job on a Jenkins that the operator opens, with its console log (codepipeline.md 1.6)."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
@@ -10,7 +9,7 @@ from pydantic import Field
 
 from agent.actions.base import Attempt, Context, options_of
 from agent.actions.remote import RemoteAction, Work, failed, succeeded
-from agent.actions.server import CAP, Server
+from agent.actions.server import Server
 from agent.definition.section import Section
 from agent.definition.values import Flag, Text, matching
 from agent.errors import DefinitionError, EnvironmentFault, Unavailable
@@ -149,7 +148,7 @@ class Build:
             if answer.status == 404:
                 return {}
             self._server.check(answer)
-            said = json.loads(answer.body(CAP))
+            said = answer.document()
             cookies = (cookie.partition(";")[0] for cookie in answer.headers.get_all("Set-Cookie", ()))
             return {said["crumbRequestField"]: said["crumb"], "Cookie": "; ".join(cookies)}
 

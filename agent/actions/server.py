@@ -44,6 +44,16 @@ class Answer:
                 break
         return data[:cap]
 
+    def document(self) -> dict[str, Any]:
+        """The body as a JSON object. Raises EnvironmentFault, too, if it is none."""
+        try:
+            said = json.loads(self.body(CAP))
+        except ValueError:
+            said = None
+        if not isinstance(said, dict):
+            raise EnvironmentFault(f"{self.whence} answers with something that is no JSON object", hint="is it the right server?")
+        return said
+
     def obey(self) -> None:
         """Raises Unavailable if the answer asks to come again later (RFC 9110, 10.2.3)."""
         if self.status in {429, 503} and self.after is not None:
@@ -83,13 +93,7 @@ class Server(Value, frozen=True, kw_only=True):
             if answer.status == 404:
                 return {}
             self.check(answer)
-            try:
-                said = json.loads(answer.body(CAP))
-            except ValueError:
-                said = None
-        if not isinstance(said, dict):
-            raise EnvironmentFault(f"{answer.whence} does not answer with a JSON object at {path}", hint=self._hint)
-        return said
+            return answer.document()
 
     def check(self, answer: Answer) -> None:
         """Raises EnvironmentFault for an answer that is no success, and Unavailable if it may be one later."""

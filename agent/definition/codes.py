@@ -79,6 +79,8 @@ CODES = {
     "GP806": "keys of a deployment that do not go together",
     "GP807": "a file that a deployment needs is not in the commit",
     "GP808": "an action uses a provider that does not exist",
+    "GP809": "an action starts a pipeline that does not exist, or not with the variables that it has",
+    "GP810": "pipelines that start one another in a circle",
     "GP850": "a mistake in an appspec.yml",
     "GP901": "the file of a reusable action is not there, or cannot be used",
     "GP902": "a parameter that the reusable action does not have",

@@ -15,6 +15,7 @@ from agent.definition.entry import entry
 from agent.definition.needed import Needed, needed
 from agent.definition.nodes import MAX_BYTES, BrokenFileError, Node, Table, decode, read, too_large
 from agent.definition.reading import Reading
+from agent.definition.rules import started
 from agent.definition.rules.table import judge
 from agent.definition.shape import MAX_TOLD, Shape, prune, read_model
 from agent.definition.source import DIRECTORY, REGULAR, SUBMODULE, SYMLINK, Entry, Tree, find
@@ -93,6 +94,7 @@ class _Loading:
         self.needed: list[Needed] = []
         self.specs: dict[str, buildspec.Spec | str] = {}
         self._tree = tree
+        self._readings: list[Reading] = []
         self._left = MAX_TOTAL  # bytes of buildspecs
 
     def pipelines(self) -> Iterator[Pipeline]:
@@ -115,6 +117,7 @@ class _Loading:
                 self._say("GP003", path, f"{first} is the pipeline '{stem}' already", "keep one of the two files")
             elif pipeline := self._pipeline(path, stem, library):
                 yield pipeline
+        self.diagnostics += islice(started.judge(self._readings, tuple(stems)), MAX_TOLD)
 
     def _has_actions(self) -> bool:
         found = next((one for one in self._tree.entries(ROOT) if one.name == "actions"), None)
@@ -182,6 +185,7 @@ class _Loading:
             return None
         pipeline = shape.model.model_copy(update={"name": stem})
         reading = Reading(pipeline, shape.root, shape.lost | expanded.lost | built.lost, self.sources)
+        self._readings.append(reading)
         self.diagnostics += islice(judge(reading), MAX_TOLD)
         self.needed += needed(reading)
         return pipeline
