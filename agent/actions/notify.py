@@ -28,13 +28,8 @@ class NotifyAction(RemoteAction[NotifyOptions]):
 
     def act(self, work: Work, options: NotifyOptions) -> Outcome:
         """See RemoteAction. After a crash at the wrong moment it is queued twice, with the same id."""
-
-        def queue() -> str:
-            work.check()
-            work.context.send(work.attempt, options.to, options.subject, options.message)
-            return options.to
-
-        work.once("queued", queue)
+        work.check()
+        work.do("queued", lambda: work.context.send(work.attempt, options.to, options.subject, options.message))
         return succeeded(f"queued for {options.to}")
 
 

@@ -48,23 +48,26 @@ class Service:
     Credentials that expire in the middle are got anew, once for a call: a role is assumed again, a file is read again.
     """
 
-    def __init__(self, sessions: "Sessions", name: str, identity: Identity, region: str, is_once: bool = False) -> None:
+    def __init__(
+        self, sessions: "Sessions", name: str, identity: Identity, region: str, is_once: bool = False, **fixed: str
+    ) -> None:
         self._sessions = sessions
         self._name = name
+        self._fixed = fixed
         self._identity = identity
         self._region = region
         self._is_once = is_once
 
     def __call__(self, operation: str, **parameters: Any) -> dict[str, Any]:  # noqa: ANN401 - as the service has them
         """One call, such as `ecs("describe_services", cluster="prod", services=["api"])`; the answer."""
-        answer: dict[str, Any] = self._asked(operation, lambda client: getattr(client, operation)(**parameters))
+        answer: dict[str, Any] = self._asked(operation, lambda client: getattr(client, operation)(**self._fixed, **parameters))
         return answer
 
     def whole(self, operation: str, key: str, **parameters: Any) -> dict[str, Any]:  # noqa: ANN401
         """One call whose answer streams `key`; the answer with all of it, as bytes."""
 
         def call(client: Any) -> dict[str, Any]:  # noqa: ANN401
-            streamed: dict[str, Any] = getattr(client, operation)(**parameters)
+            streamed: dict[str, Any] = getattr(client, operation)(**self._fixed, **parameters)
             return {**streamed, key: streamed[key].read()}
 
         answer: dict[str, Any] = self._asked(operation, call)
@@ -73,7 +76,7 @@ class Service:
     def pages(self, operation: str, key: str, **parameters: Any) -> Iterator[Any]:  # noqa: ANN401
         """The items under `key` of all pages."""
         with self._sessions.said(f"{self._name} {operation}"):
-            for page in self._client().get_paginator(operation).paginate(**parameters):
+            for page in self._client().get_paginator(operation).paginate(**self._fixed, **parameters):
                 yield from page.get(key, ())
 
     def upload(self, file: BinaryIO, bucket: str, key: str, **extra: str) -> None:
@@ -112,9 +115,12 @@ class Clients:
         self._identity = identity
         self._region = region
 
-    def __call__(self, service: str, *, is_once: bool = False) -> Service:
-        """A service by the SDK's name of it; with `is_once` a call may take 15 minutes, and the SDK never repeats it."""
-        return Service(self._sessions, service, self._identity, self._region, is_once)
+    def __call__(self, service: str, *, is_once: bool = False, **fixed: str) -> Service:
+        """A service by the SDK's name of it, with parameters that all calls have, such as `aws("ecs", cluster="prod")`.
+
+        With `is_once` a call may take 15 minutes, and the SDK never repeats it.
+        """
+        return Service(self._sessions, service, self._identity, self._region, is_once, **fixed)
 
     @property
     def region(self) -> str:

@@ -1,6 +1,6 @@
 """`cloudformation`: a change set of a stack, shown before it is executed; the stack's outputs (codepipeline.md 1.6, row 65)."""
 
-from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -49,81 +49,66 @@ class CloudFormationAction(AwsAction[CloudFormationOptions]):
 
     def act(self, work: Work, options: CloudFormationOptions, aws: Clients) -> Outcome:
         """See AwsAction."""
-        stacks = aws("cloudformation")
+        stack = aws("cloudformation", StackName=options.stack)
         link = f"https://console.aws.amazon.com/cloudformation/home?region={aws.region}#/stacks?filteringText={options.stack}"
-        if options.mode == "delete":
-            return self._ended(work, options, stacks, link, lambda _: _delete(work, options, stacks))
-        shown: dict[str, str] = {}
         name = options.change_set
-        if options.mode != "execute":
+        if options.mode in {"deploy", "plan"}:
             work.check()
-            name = work.once("change set", lambda: _change_set(work, options, stacks))
-            made = work.wait(lambda: _made(stacks, options, name))
+            name = work.once("change set", lambda: _change_set(work, options, stack))
+            made = work.wait(lambda: _made(stack, name))
             if made["Status"] == "FAILED":
-                return self._refused(options, stacks, name, str(made.get("StatusReason", "")), link)
-            shown = _show(work, options, made)
+                return self._refused(options, stack, name, str(made.get("StatusReason", "")), link)
+            shown = _show(work, made)
             if options.mode == "plan":
                 said = f"{shown['changes']} changes of {options.stack}, {shown['replacements']} replacements"
                 return succeeded(said, link, shown)
-        return self._ended(work, options, stacks, link, lambda may_run: _execute(work, options, stacks, name, may_run))
-
-    def _ended(
-        self, work: Work, options: CloudFormationOptions, stacks: Service, link: str, start: Callable[[bool], str]
-    ) -> Outcome:
-        look, cancel = (lambda _: _look(work, stacks, options)), (lambda _: _cancel(work, options, stacks))
-        status, stack = work.follow(start, look, cancel)
+        start = partial(_start, work, options, stack, name)
+        status, outputs = work.follow(start, lambda _: _look(work, options, stack), lambda _: _cancel(work, options, stack))
         if status in {"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE", "DELETE_COMPLETE"}:
-            outputs = {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", ())}
             return succeeded(f"{options.stack}: {status}", link, outputs)
-        return failed(f"{options.stack}: {status}{_why(stacks, options)}", link)
+        return failed(f"{options.stack}: {status}{_why(stack)}", link)
 
-    def _refused(self, options: CloudFormationOptions, stacks: Service, name: str, why: str, link: str) -> Outcome:
-        stacks("delete_change_set", StackName=options.stack, ChangeSetName=name)
+    def _refused(self, options: CloudFormationOptions, stack: Service, name: str, why: str, link: str) -> Outcome:
+        stack("delete_change_set", ChangeSetName=name)
         if not any(words in why for words in _NOTHING):
             return failed(f"no change set for {options.stack}: {why}", link)
-        outputs = {each["OutputKey"]: each["OutputValue"] for each in _stack(stacks, options).get("Outputs", ())}
         said = {"changes": "0", "replacements": "0"} if options.mode == "plan" else {}
-        return succeeded(f"{options.stack}: nothing to change", link, outputs | said)
+        return succeeded(f"{options.stack}: nothing to change", link, _state(stack)[1] | said)
 
 
-def _delete(work: Work, options: CloudFormationOptions, stacks: Service) -> str:
-    stacks("delete_stack", StackName=options.stack, ClientRequestToken=work.token)
-    return "the deletion"
+def _start(work: Work, options: CloudFormationOptions, stack: Service, name: str, may_run: bool) -> str:
+    if options.mode == "delete":
+        stack("delete_stack", ClientRequestToken=work.token)
+    elif not may_run or stack("describe_change_set", ChangeSetName=name)["ExecutionStatus"] == "AVAILABLE":
+        stack("execute_change_set", ChangeSetName=name, ClientRequestToken=work.token)
+    return name or "the deletion"
 
 
-def _execute(work: Work, options: CloudFormationOptions, stacks: Service, name: str, may_run: bool) -> str:
-    about = {"StackName": options.stack, "ChangeSetName": name}
-    if not may_run or stacks("describe_change_set", **about)["ExecutionStatus"] == "AVAILABLE":
-        stacks("execute_change_set", ClientRequestToken=work.token, **about)
-    return name
-
-
-def _cancel(work: Work, options: CloudFormationOptions, stacks: Service) -> None:
+def _cancel(work: Work, options: CloudFormationOptions, stack: Service) -> None:
     """An update goes back; what makes or deletes a stack cannot be cancelled."""
-    if _stack(stacks, options).get("StackStatus") == "UPDATE_IN_PROGRESS":
-        stacks("cancel_update_stack", StackName=options.stack, ClientRequestToken=work.token)
+    if _state(stack)[0] == "UPDATE_IN_PROGRESS":
+        stack("cancel_update_stack", ClientRequestToken=work.token)
         work.say(f"the update of {options.stack} is cancelled")
 
 
-def _stack(stacks: Service, options: CloudFormationOptions) -> dict[str, Any]:
-    """The stack; empty if there is none."""
+def _state(stack: Service) -> tuple[str, dict[str, str]]:
+    """The status of the stack and its outputs; one that does not exist is as one that was deleted."""
     try:
-        found: dict[str, Any] = stacks("describe_stacks", StackName=options.stack)["Stacks"][0]
+        found = stack("describe_stacks")["Stacks"][0]
     except AwsFault as fault:
         if "does not exist" not in fault.message:
             raise
-        return {}
-    return found
+        return "DELETE_COMPLETE", {}
+    return found["StackStatus"], {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", ())}
 
 
-def _change_set(work: Work, options: CloudFormationOptions, stacks: Service) -> str:
+def _change_set(work: Work, options: CloudFormationOptions, stack: Service) -> str:
     """Made once: a second one of the same name, after a crash, is the first one."""
     name = f"gp-{work.token}"
-    is_new = _stack(stacks, options).get("StackStatus", "REVIEW_IN_PROGRESS") == "REVIEW_IN_PROGRESS"
+    is_new = _state(stack)[0] in {"DELETE_COMPLETE", "REVIEW_IN_PROGRESS"}
     try:
-        stacks(
+        stack(
             "create_change_set",
-            StackName=options.stack,
             ChangeSetName=name,
             ChangeSetType="CREATE" if is_new else "UPDATE",
             TemplateBody=revision.text_of(work, options.template, LARGEST),
@@ -138,29 +123,28 @@ def _change_set(work: Work, options: CloudFormationOptions, stacks: Service) -> 
     return name
 
 
-def _made(stacks: Service, options: CloudFormationOptions, name: str) -> dict[str, Any] | None:
-    found = stacks("describe_change_set", StackName=options.stack, ChangeSetName=name)
+def _made(stack: Service, name: str) -> dict[str, Any] | None:
+    found = stack("describe_change_set", ChangeSetName=name)
     return found if found["Status"] in {"CREATE_COMPLETE", "FAILED"} else None
 
 
-def _show(work: Work, options: CloudFormationOptions, made: dict[str, Any]) -> dict[str, str]:
+def _show(work: Work, made: dict[str, Any]) -> dict[str, str]:
     changes = [change["ResourceChange"] for change in made.get("Changes", ()) if "ResourceChange" in change]
+    replaced = [change for change in changes if change.get("Replacement", "False") != "False"]
     line = work.output("changes")
     for change in changes:
-        replaced = f", replacement: {change['Replacement']}" if change.get("Replacement", "False") != "False" else ""
-        line(f"{change['Action']} {change['LogicalResourceId']} ({change['ResourceType']}){replaced}")
-    replacements = sum(change.get("Replacement", "False") != "False" for change in changes)
-    return {"change_set": made["ChangeSetName"], "changes": str(len(changes)), "replacements": str(replacements)}
+        more = f", replacement: {change['Replacement']}" if change in replaced else ""
+        line(f"{change['Action']} {change['LogicalResourceId']} ({change['ResourceType']}){more}")
+    return {"change_set": made["ChangeSetName"], "changes": str(len(changes)), "replacements": str(len(replaced))}
 
 
-def _look(work: Work, stacks: Service, options: CloudFormationOptions) -> tuple[str, dict[str, Any]] | None:
-    stack = _stack(stacks, options)
-    status: str = stack.get("StackStatus", "DELETE_COMPLETE")
+def _look(work: Work, options: CloudFormationOptions, stack: Service) -> tuple[str, dict[str, str]] | None:
+    status, outputs = _state(stack)
     work.say(f"{options.stack}: {status}")
-    return None if status.endswith("_IN_PROGRESS") else (status, stack)
+    return None if status.endswith("_IN_PROGRESS") else (status, outputs)
 
 
-def _why(stacks: Service, options: CloudFormationOptions) -> str:
-    events = stacks("describe_stack_events", StackName=options.stack)["StackEvents"]
+def _why(stack: Service) -> str:
+    events = stack("describe_stack_events")["StackEvents"]
     bad = [event for event in events if event["ResourceStatus"].endswith("_FAILED") and event.get("ResourceStatusReason")]
     return f" ({bad[-1]['LogicalResourceId']}: {bad[-1]['ResourceStatusReason']})" if bad else ""

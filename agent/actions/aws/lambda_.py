@@ -49,50 +49,49 @@ class LambdaAction(AwsAction[LambdaOptions]):
 
     def act(self, work: Work, options: LambdaOptions, aws: Clients) -> Outcome:
         """See AwsAction."""
-        service = aws("lambda")
-        former = work.once("former", lambda: _version_of(service, options))
-        digest = work.once("code", lambda: _update(work, options, service, aws("s3")))
-        if wrong := _settled(work, service, options.function):
-            return failed(wrong, _link(options, aws))
-        version = work.once("version", lambda: _publish(work, options, service, digest))
+        function = aws("lambda", FunctionName=options.function)
+        link = f"https://console.aws.amazon.com/lambda/home?region={aws.region}#/functions/{options.function}"
+        former = work.once("former", lambda: _version_of(function, options.alias))
+        digest = work.once("code", lambda: _update(work, options, function, aws("s3")))
+        if wrong := _settled(work, function):
+            return failed(f"{options.function}: {wrong}", link)
+        version = work.once("version", lambda: _publish(work, function, digest))
         work.say(f"{options.function} has version {version}")
-        if wrong := _settled(work, service, options.function, version):
-            return failed(wrong, _link(options, aws))
-        arn = service("get_function_configuration", FunctionName=options.function, Qualifier=version)["FunctionArn"]
+        if wrong := _settled(work, function, version):
+            return failed(f"{options.function}:{version}: {wrong}", link)
+        arn = function("get_function_configuration", Qualifier=version)["FunctionArn"]
         if options.alias and (wrong := self._shift(work, options, aws, former, version)):
-            said = f"{wrong}; alias {options.alias} is at {former} again"
-            return failed(said, _link(options, aws), {"version": version})
+            return failed(f"{wrong}; alias {options.alias} is at {former} again", link, {"version": version})
         said = f"{options.function}:{version}" + (f", alias {options.alias}" if options.alias else "")
-        outputs = {"version": version, "arn": arn, "previous": former.replace(NONE, "")}
-        return succeeded(said, _link(options, aws), outputs)
+        return succeeded(said, link, {"version": version, "arn": arn, "previous": former.replace(NONE, "")})
 
     def _shift(self, work: Work, options: LambdaOptions, aws: Clients, former: str, version: str) -> str:
         """Lead the alias over; what went wrong, and then it is where it was."""
-        service = aws("lambda")
+        alias = aws("lambda", FunctionName=options.function, Name=options.alias)
         if former == NONE:
-            _create_alias(service, options, version)
+            _create(alias, version)
             return ""
         try:
             if options.canary:
-                _point(service, options, former, {version: options.canary / 100})
+                _point(alias, former, {version: options.canary / 100})
                 work.say(f"{options.canary:g} % of {options.alias} goes to version {version}")
             else:
-                _point(service, options, version)
+                _point(alias, version)
             wrong = bake(work, aws, options.alarms, options.bake) if options.alarms or options.bake else ""
         except (Interrupted, AwsFault):
-            _point(service, options, former)
+            _point(alias, former)
             work.say(f"alias {options.alias} is at {former} again")
             raise
-        _point(service, options, former if wrong else version)
+        _point(alias, former if wrong else version)
         return wrong
 
 
-def _version_of(service: Service, options: LambdaOptions) -> str:
+def _version_of(function: Service, alias: str) -> str:
     """The version that the alias is at now."""
-    if not options.alias:
+    if not alias:
         return NONE
     try:
-        version: str = service("get_alias", FunctionName=options.function, Name=options.alias)["FunctionVersion"]
+        version: str = function("get_alias", Name=alias)["FunctionVersion"]
     except AwsFault as fault:
         if fault.code != "ResourceNotFoundException":
             raise
@@ -100,10 +99,10 @@ def _version_of(service: Service, options: LambdaOptions) -> str:
     return version
 
 
-def _update(work: Work, options: LambdaOptions, service: Service, s3: Service) -> str:
+def _update(work: Work, options: LambdaOptions, function: Service, s3: Service) -> str:
     """New code for the function; its digest. The same code again changes nothing."""
     code: dict[str, Any] = {"ImageUri": options.image} if options.image else _archive(work, options, s3)
-    digest: str = service("update_function_code", FunctionName=options.function, Publish=False, **code)["CodeSha256"]
+    digest: str = function("update_function_code", Publish=False, **code)["CodeSha256"]
     return digest
 
 
@@ -116,39 +115,34 @@ def _archive(work: Work, options: LambdaOptions, s3: Service) -> dict[str, Any]:
     return {"ZipFile": archive.read_bytes()}
 
 
-def _settled(work: Work, service: Service, function: str, version: str = "$LATEST") -> str:
+def _settled(work: Work, function: Service, version: str = "$LATEST") -> str:
     """Wait until a version can be used; what is wrong with it, or empty."""
 
     def look() -> str | None:
-        found = service("get_function_configuration", FunctionName=function, Qualifier=version)
+        found = function("get_function_configuration", Qualifier=version)
         state, update = found.get("State", "Active"), found.get("LastUpdateStatus", "Successful")
         if "Failed" in {state, update}:
-            return f"{function}:{version}: {found.get('LastUpdateStatusReason') or found.get('StateReason') or 'it failed'}"
+            return str(found.get("LastUpdateStatusReason") or found.get("StateReason") or "it failed")
         return "" if state in {"Active", "Inactive"} and update == "Successful" else None
 
     return work.wait(look)
 
 
-def _publish(work: Work, options: LambdaOptions, service: Service, digest: str) -> str:
+def _publish(work: Work, function: Service, digest: str) -> str:
     """Fails if somebody else has changed the code since; code that is published already gives its version again."""
     about = f"{work.attempt.execution.label} {work.attempt.execution.commit[:12]}"
-    version: str = service("publish_version", FunctionName=options.function, CodeSha256=digest, Description=about)["Version"]
+    version: str = function("publish_version", CodeSha256=digest, Description=about)["Version"]
     return version
 
 
-def _create_alias(service: Service, options: LambdaOptions, version: str) -> None:
+def _create(alias: Service, version: str) -> None:
     try:
-        service("create_alias", FunctionName=options.function, Name=options.alias, FunctionVersion=version)
+        alias("create_alias", FunctionVersion=version)
     except AwsFault as fault:
         if fault.code != "ResourceConflictException":  # made by an earlier call for this attempt
             raise
-        _point(service, options, version)
+        _point(alias, version)
 
 
-def _point(service: Service, options: LambdaOptions, version: str, weights: dict[str, float] | None = None) -> None:
-    routing = {"AdditionalVersionWeights": weights or {}}
-    service("update_alias", FunctionName=options.function, Name=options.alias, FunctionVersion=version, RoutingConfig=routing)
-
-
-def _link(options: LambdaOptions, aws: Clients) -> str:
-    return f"https://console.aws.amazon.com/lambda/home?region={aws.region}#/functions/{options.function}"
+def _point(alias: Service, version: str, weights: dict[str, float] | None = None) -> None:
+    alias("update_alias", FunctionVersion=version, RoutingConfig={"AdditionalVersionWeights": weights or {}})
