@@ -176,6 +176,10 @@ def _config(patient: Patient) -> Iterator[Finding]:
     yield _fine("the configuration can be read")
     yield from _engine(patient.environment, config)
     yield from _hosts(patient, config)
+    for name, other in sorted(config.repositories.items()):
+        if not (Path(other.path) / "pipeline" / "state.db").is_file():
+            hint = f"git pipeline install {other.path}, or take [repositories.{name}] out"
+            yield _wrong(f"repository {name}: the agent is not installed in {other.path}", hint)
 
 
 def _engine(environment: Mapping[str, str], config: Config) -> Iterator[Finding]:

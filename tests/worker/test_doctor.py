@@ -46,6 +46,13 @@ def test_no_docker(repo):
     assert "group docker" in found.hint
 
 
+def test_repositories_beside(repo):
+    tables = f'[repositories.ours]\npath = "{repo.bare}"\n[repositories.gone]\npath = "/nowhere.git"\n'
+    (repo.directory / "config.toml").write_text(tables)
+    (found,) = wrong(repo)
+    assert found.startswith("repository gone: the agent is not installed in /nowhere.git: git pipeline install /nowhere.git")
+
+
 def test_host_groups(repo, tmp_path):
     """What is missing on this machine is told by the group; whether a host answers is told by `git pipeline hosts`."""
     home = tmp_path / "home"
