@@ -5,6 +5,7 @@ or the clock can make it go on it is replaced by `idle.py`, with the lock and th
 """
 
 import fcntl
+import gc
 import os
 import sys
 import time
@@ -21,6 +22,7 @@ from agent.worker.wiring import Worker, clock
 
 PATIENCE = 10.0  # seconds to wait for the lock of a worker that is just leaving
 LEAVING = 0.05  # seconds between two tries
+GARBAGE = 20_000  # new objects until cycles among them are looked for: there are few, and a plan has many objects
 
 
 def main(arguments: list[str]) -> int:
@@ -40,6 +42,8 @@ def main(arguments: list[str]) -> int:
 def _work(repository: Path, home: str, lock: int, descriptor: int) -> int:
     bell = Bell(home, descriptor)
     worker = Worker(Directories(repository), os.environ)
+    gc.freeze()  # what is loaded by now stays
+    gc.set_threshold(GARBAGE)
     if _is_dirty(lock):
         worker.recover()
     _mark(lock, f"{os.getpid()}\n")
