@@ -73,9 +73,9 @@ class KeptLog:
         """A line of ours."""
         self._add("", text)
 
-    def output(self, source: str) -> "Output":
-        """Takes the lines of an output from its first one on, whatever was said before."""
-        return Output(self, source, self._counts[source])
+    def output(self, source: str, place: str = "") -> "Output":
+        """Takes the lines of an output from its first one on, whatever was said before; each begins with the place, if any."""
+        return Output(self, source, self._counts[source], f"{place}: " if place else "")
 
     def _add(self, source: str, text: str) -> None:
         whole = " ".join(text.splitlines())
@@ -98,10 +98,11 @@ class KeptLog:
 class Output:
     """One output of work elsewhere, such as the log of a build."""
 
-    def __init__(self, log: KeptLog, source: str, known: int) -> None:
+    def __init__(self, log: KeptLog, source: str, known: int, prefix: str) -> None:
         self._log = log
         self._source = source
         self._known = known
+        self._prefix = prefix
         self._rest = b""
 
     def feed(self, data: bytes) -> None:
@@ -122,4 +123,4 @@ class Output:
         if self._known:
             self._known -= 1
         else:
-            self._log._add(self._source, text)
+            self._log._add(self._source, self._prefix + text)

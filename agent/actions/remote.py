@@ -69,7 +69,7 @@ class Work:
 
     def stream(self, name: str) -> Output:
         """The same for one that comes as bytes."""
-        return self._log.output(f"{self.place}/{name}")
+        return self._log.output(f"{self.place}/{name}", self.place)
 
     def workspace(self) -> Path:
         """The attempt's view of the commit with its inputs."""

@@ -27,24 +27,6 @@ def test_an_assumed_role_is_another_account(cloud: Cloud):
     assert arn == "arn:aws:sts::222222222222:assumed-role/deploy/git-pipeline-x"
 
 
-def test_a_role_is_asked_for_with_external_id_and_tags(cloud: Cloud, monkeypatch):
-    from moto.sts.models import STSBackend
-
-    asked = []
-    real = STSBackend.assume_role
-
-    def assume(self, region_name, role_session_name, role_arn, policy, duration, external_id):
-        asked.append((role_session_name, role_arn, external_id))
-        return real(self, region_name, role_session_name, role_arn, policy, duration, external_id)
-
-    monkeypatch.setattr(STSBackend, "assume_role", assume)
-    sessions = Sessions()
-    identity = Identity(cloud.role("deploy"), "shared", "git-pipeline-x", (("stage", "production"),))
-    for _ in range(3):
-        Clients(sessions, identity, "")("sqs")("list_queues")
-    assert asked == [("git-pipeline-x", cloud.role("deploy"), "shared")]
-
-
 def test_credentials_of_a_role_are_renewed_before_they_expire(cloud: Cloud, monkeypatch):
     from moto.sts.models import STSBackend
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from agent.actions.aws.cloudformation import CloudFormationAction
+from agent.config import Account, Config
 from agent.errors import DefinitionError
 from agent.model.outcome import Status
 from tests.contracts.providers import ProviderContract
@@ -87,6 +88,24 @@ class TestContract(ProviderContract):
         """What happened to the stack since it was made."""
         events = cloud.client("cloudformation").describe_stack_events(StackName="app")["StackEvents"]
         return [event["ResourceStatus"] for event in events if event["ResourceStatus"].startswith("UPDATE")][::-1]
+
+
+@pytest.mark.parametrize("side_by_side", ["true", "false"])
+def test_two_accounts_and_two_regions(bench, cloud, monkeypatch, side_by_side):
+    Stacks(monkeypatch)
+    accounts = {"one": "1" * 12, "two": "2" * 12}
+    roles = {name: Account(role=cloud.role("deploy", account)) for name, account in accounts.items()}
+    bench.config = Config(protected=("main",), accounts=roles)
+    regions = ["eu-west-1", "us-east-1"]
+    places = {"account": list(accounts), "region": regions, "side_by_side": side_by_side}
+    outcome = perform(bench, {"template": "infra/one.json", **places})
+    assert outcome.status is Status.SUCCEEDED
+    for name, account in accounts.items():
+        for region in regions:
+            (found,) = cloud.as_account("cloudformation", account, region).describe_stacks()["Stacks"]
+            assert f":{region}:{account}:stack/app/" in found["StackId"]
+            assert outcome.outputs[f"Url@{name}@{region}"] == f"https://sqs.{region}.amazonaws.com/{account}/one"
+            assert f"{name}@{region}: Add One (AWS::SQS::Queue)\n".encode() in bench.log.data
 
 
 def test_a_broken_stack_says_why(bench, cloud, monkeypatch):

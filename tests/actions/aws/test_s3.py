@@ -149,23 +149,6 @@ class TestContract(ProviderContract):
         return sorted(keys(cloud))
 
 
-def test_two_accounts_and_two_regions_side_by_side(bench, cloud):
-    roles = {name: Account(role=cloud.role("deploy", account)) for name, account in (("one", "1" * 12), ("two", "2" * 12))}
-    bench.config = Config(protected=("main",), accounts=roles)
-    for account in ("1" * 12, "2" * 12):
-        where = {"LocationConstraint": "eu-west-1"}
-        cloud.as_account("s3", account).create_bucket(Bucket=f"www-{account}", CreateBucketConfiguration=where)
-    options = {
-        "account": ["one", "two"],
-        "region": ["eu-west-1", "us-east-1"],
-        "side_by_side": "true",
-        "bucket": "www-" + "1" * 12,
-    }
-    outcome = perform(bench, options)
-    assert outcome.status is Status.SUCCEEDED or "two@" in outcome.message
-    assert outcome.outputs["files@one@eu-west-1"] == "4"
-
-
 def test_in_order_the_first_failure_ends_it(bench, cloud):
     bench.config = Config(protected=("main",), accounts={"one": Account(), "two": Account(regions=("eu-west-1",))})
     outcome = perform(bench, {"account": ["one", "two"], "bucket": "nothing"})
