@@ -68,7 +68,7 @@ class Build:
         self._job = "/".join(f"job/{quote(part, safe='')}" for part in options.job.split("/"))
         self._log = work.stream("console")
         self._at = 0  # in the log
-        self._ending = False
+        self._ending = self._stopped = False
 
     def start(self) -> str:
         """Queue it, unless that was done already. Where nobody can tell whether it was, none is started twice."""
@@ -102,9 +102,9 @@ class Build:
                 return None
             self._memory.put("link", f"{found['url']}console")
             self._work.say(f"build {self._memory.put('build', str(found['number']))}: {found['url']}console")
-            if self._ending:  # it left the queue while it was taken out
-                self.cancel(item)
         path = f"{self._job}/{self._memory.get('build')}"
+        if self._ending and not self._stopped:  # it left the queue while it was taken out
+            self.cancel(item)
         build = self._server.document(f"{path}/api/json", tree="building,result,url") or {"building": False, "result": "DELETED"}
         if self._read(path) or build["building"]:
             return None
@@ -116,6 +116,7 @@ class Build:
         self._ending = True
         number = self._memory.get("build")
         self._post(f"{self._job}/{number}/stop" if number else f"queue/cancelItem?id={item}", {})
+        self._stopped = bool(number)
 
     def _read(self, path: str) -> bool:
         """What has come to the console log, from its beginning again if that breaks off; whether more will come."""

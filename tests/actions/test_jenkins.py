@@ -118,16 +118,18 @@ def test_the_deadline_and_a_stop_end_it_there_too(bench, jenkins, waits):
 
 def test_one_that_leaves_the_queue_while_it_is_taken_out_is_stopped(bench, jenkins):
     jenkins.looks, jenkins.waits = -1, -1
+    does, busy = jenkins._do, [503]
 
-    def begin():
-        jenkins.waits = 0
-        jenkins._move(jenkins.items[0])
-        return jenkins.items[0]["build"]
+    def do(path, *more):
+        if path == "/queue/cancelItem":
+            jenkins.waits = 0
+            jenkins._move(jenkins.items[0])
+        return (busy.pop(), {}, b"") if path.endswith("/stop") and busy else does(path, *more)
 
-    told = jenkins._do
-    jenkins._do = lambda path, *more: ((path == "/queue/cancelItem" and begin()) and told(path, *more)) or told(path, *more)
+    jenkins._do = do
     assert perform(bench, seconds=1).reason is Reason.TIMEOUT
     assert [build["result"] for build in jenkins.builds] == ["ABORTED"]
+    assert not busy
 
 
 class Killed(BaseException):
