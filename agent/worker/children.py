@@ -26,6 +26,7 @@ from agent.worker.permit import Permit
 from agent.worker.spawn import wake_or_start
 
 DEEPEST = 10  # executions that led to one another
+MOST = 500  # executions of a repository that are not over; beyond them no action starts a further one
 
 
 class Neighbours:
@@ -93,6 +94,8 @@ class Children:
     def _asked(self, database: Database, branch: str, variables: Mapping[str, str]) -> dict[str, object]:
         """The execution that is asked for. Raises RefusedError."""
         parents = self._parents()
+        if len(Queue(database).active()) >= MOST:
+            raise RefusedError(f"{MOST} executions of {self._repository.name} are not over", hint="start this one when they are")
         git = Git(str(self._repository), clean_environment(self._known.environment))
         ref, commit = self._revision(git, branch)
         entry = entry_of(git, database, commit, self._pipeline)

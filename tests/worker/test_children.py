@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from agent.errors import AgentError, EnvironmentFault, RefusedError
 from agent.settings import Repository
+from agent.worker import children
 from tests.support.attempts import using
 from tests.support.neighbours import SITE, Neighbourhood
 
@@ -45,6 +46,14 @@ def test_a_circle_through_another_repository(near):
     with pytest.raises(RefusedError, match="site -> release -> site"):
         start(near, repository="infra", parents=led)
     assert start(near, parents=led).label == "site #1"  # the same name, in another repository
+
+
+def test_no_more_than_the_repository_can_bear(near, monkeypatch):
+    monkeypatch.setattr(children, "MOST", 1)
+    assert start(near).number == 1
+    with pytest.raises(RefusedError, match=r"1 executions of repo\.git are not over"):
+        near.bench.pipelines(using("pipeline", {}), "", "site").start("main", {}, "another attempt")
+    assert start(near).number == 1  # the same attempt gets the same
 
 
 def test_an_unprotected_ref_starts_what_is_its_own(near):
