@@ -15,7 +15,7 @@ from agent.errors import EnvironmentFault
 from agent.git.command import Git
 from agent.git.contents import contents
 
-_CHUNK = 1024 * 1024
+_CHUNK = 128 * 1024  # what stays in the cache of a processor: compared three times as fast as a megabyte
 _SUBMODULE = "160000"
 LINK = "120000"  # a mode, as git has it
 

@@ -17,8 +17,8 @@ from agent.deploy.delta import Delta
 from agent.deploy.tarball import Data
 from agent.errors import AgentError, EnvironmentFault
 
-_CHUNK = 1024 * 1024
-_READY = 4 * _CHUNK  # bytes after which readers are woken
+_CHUNK = 128 * 1024
+_READY = 4 * 1024 * 1024  # bytes after which readers are woken
 
 
 class Growing:

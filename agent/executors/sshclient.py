@@ -61,15 +61,22 @@ class Answer(NamedTuple):
 
 
 class _Quick:
-    """A socket that acknowledges at once: Linux forgets TCP_QUICKACK after every read, and the far side waits for us."""
+    """A socket that acknowledges at once: Linux forgets TCP_QUICKACK after every read, and the far side waits for us.
+
+    It is read by one thread, in small pieces of what came at once.
+    """
 
     def __init__(self, inner: socket.socket) -> None:
         self._inner = inner
+        self._came, self._at = b"", 0
 
     def recv(self, size: int) -> bytes:
-        data = self._inner.recv(size)
-        with contextlib.suppress(OSError, AttributeError):
-            self._inner.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        if self._at == len(self._came):
+            self._came, self._at = self._inner.recv(CHUNK), 0
+            with contextlib.suppress(OSError, AttributeError):
+                self._inner.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        data = self._came[self._at : self._at + size]
+        self._at += len(data)
         return data
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever else a socket can

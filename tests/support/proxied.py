@@ -28,20 +28,25 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
-class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     request_queue_size = 1024
     daemon_threads = False
+    allow_reuse_address = True
 
 
+if len(sys.argv) == 2:
+    Server.address_family, place = socketserver.socket.AF_UNIX, sys.argv[1]
+else:
+    place = (sys.argv[1], int(sys.argv[2]))
 os.umask(0)
-with Server(sys.argv[1], Handler) as server:
+with Server(place, Handler) as server:
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
     server.serve_forever(0.05)
 """
 HEALTH = """\
 import socket, sys
-with socket.socket(socket.AF_UNIX) as door:
-    door.connect(sys.argv[1])
+with socket.socket(socket.AF_UNIX) if len(sys.argv) == 2 else socket.socket() as door:
+    door.connect(sys.argv[1] if len(sys.argv) == 2 else (sys.argv[1], int(sys.argv[2])))
     door.sendall(b"GET / HTTP/1.0\\r\\n\\r\\n")
     assert b"200 OK" in door.recv(1000)
 """
@@ -59,6 +64,10 @@ OPTIONS = {
         "timeout": "10s",
     },
 }
+SWITCH = """\
+printf 'server {address}:%s;\\n' "$PORT" > {place}.include.new && mv {place}.include.new {place}.include
+[ ! -s {place}/nginx.pid ] || /usr/sbin/nginx -c {place}/nginx.conf -e {place}/error.log -s reload
+"""
 CONFIG = """\
 user root;
 worker_processes 1;
@@ -71,9 +80,10 @@ http {{
   client_body_temp_path {place}/body; proxy_temp_path {place}/proxy; fastcgi_temp_path {place}/f;
   uwsgi_temp_path {place}/u; scgi_temp_path {place}/s;
   keepalive_requests 1000000;
+  upstream application {{ {upstream} }}
   server {{
     listen {address}:{port};
-    location / {{ proxy_pass http://unix:{socket}:; proxy_next_upstream off; }}
+    location / {{ proxy_pass http://application; proxy_next_upstream off; }}
   }}
 }}
 """
@@ -85,12 +95,23 @@ def application(version: str) -> dict[str, str]:
     return {"version": version, "server.py": SERVER, "health.py": HEALTH}
 
 
+def included(place: Path, address: str) -> dict[str, object]:
+    """OPTIONS for slots at ports: the switch writes what nginx includes, and has it read its configuration again."""
+    plain = {key: str(value).replace('"$SOCKET"', f'{address} "$PORT"') for key, value in OPTIONS.items() if key == "start"}
+    health = {**OPTIONS["health"], "command": OPTIONS["health"]["command"].replace('"$SOCKET"', f'{address} "$PORT"')}
+    return {**OPTIONS, **plain, "health": health, "switch": SWITCH.format(place=place, address=address)}
+
+
 @contextmanager
-def nginx(place: Path, address: str, socket: Path) -> Iterator[None]:
-    """While it lasts, nginx hands on requests to the socket; it is told nothing when that leads elsewhere."""
+def nginx(place: Path, address: str, socket: Path | None = None) -> Iterator[None]:
+    """While it lasts, nginx hands on requests to the socket; it is told nothing when that leads elsewhere.
+
+    Without one it hands them on where the file beside `place` says, which `included` writes.
+    """
     place.mkdir()
     config = place / "nginx.conf"
-    config.write_text(CONFIG.format(place=place, address=address, port=PORT, socket=socket))
+    upstream = f"server unix:{socket};" if socket else f"include {place}.include;"
+    config.write_text(CONFIG.format(place=place, address=address, port=PORT, upstream=upstream))
     try:
         process = subprocess.Popen(["/usr/sbin/nginx", "-c", str(config), "-e", str(place / "error.log")])
     except FileNotFoundError as error:
@@ -104,12 +125,13 @@ def nginx(place: Path, address: str, socket: Path) -> Iterator[None]:
 
 
 class Load:
-    """Requests from several threads with kept connections; none is tried a second time."""
+    """Requests from several threads, with connections that are kept or each with its own; none is tried a second time."""
 
-    def __init__(self, address: str, threads: int = 6) -> None:
+    def __init__(self, address: str, threads: int = 6, *, keep: bool = True) -> None:
         self.answers: Counter[str] = Counter()
         self.failures: list[str] = []
         self._address = address
+        self._headers = {} if keep else {"Connection": "close"}
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._threads = [threading.Thread(target=self._ask) for _ in range(threads)]
@@ -133,7 +155,7 @@ class Load:
         connection = http.client.HTTPConnection(self._address, PORT, timeout=30)
         while not self._stop.is_set():
             try:
-                connection.request("GET", "/")
+                connection.request("GET", "/", headers=self._headers)
                 answer = connection.getresponse()
                 said = answer.read().decode()
                 self._keep("" if answer.status == 200 else f"{answer.status}", said)
