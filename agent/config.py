@@ -273,6 +273,23 @@ class Config(Section):
     revoked_keys: str = ""  # SSH keys that count no more: a KRL or a list of public keys; relative to this file's directory
     openpgp_keyring: str = ""  # exported OpenPGP keys, not armored; relative to this file's directory
 
+    @model_validator(mode="before")
+    @classmethod
+    def _puts_accounts_in(cls, given: Any) -> Any:  # noqa: ANN401 - what a file holds
+        """Each table that names one of [accounts] gets the role of it, and its region if it has none."""
+        if not isinstance(given, dict) or not isinstance(accounts := given.get("accounts", {}), dict):
+            return given
+        notify = given.get("notify")
+        rules = notify if isinstance(notify, list | tuple) else ()
+        places = [("artifacts", given.get("artifacts")), ("listen", given.get("listen")), *(("[notify]", rule) for rule in rules)]
+        for name, table in places:
+            if isinstance(table, dict) and (account := table.get("account")):
+                if not isinstance(known := accounts.get(account), dict):
+                    raise ValueError(f"there is no [accounts.{account}], which [{name}] names")
+                for key in ("role", "external_id", "region"):
+                    table[key] = table.get(key) or known.get(key, "")
+        return given
+
     @model_validator(mode="after")
     def _each_fleet_has_one_target_group(self) -> "Config":
         for name, group in self.hosts.items():

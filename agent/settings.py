@@ -38,6 +38,15 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class AsAccount(Section):
+    """What the agent does in AWS for itself: as an account of [accounts], whose role is put in, or with a role of its own."""
+
+    account: str = ""
+    region: str = ""
+    role: str = ""  # ARN to assume
+    external_id: str = ""  # that the role asks for
+
+
 class Replica(Section):
     """A bucket in another region, for the artifacts that actions there need."""
 
@@ -45,15 +54,13 @@ class Replica(Section):
     kms_key: str = ""
 
 
-class Artifacts(Section):
+class Artifacts(AsAccount):
     """Where artifacts are kept: in this directory, or in a bucket of S3 with copies here of what was needed last."""
 
     store: str = "local"  # local, s3, or the name of a plug-in
     bucket: str = ""
-    region: str = ""
     prefix: str = ""  # of the keys, such as "site/"
     kms_key: str = ""  # id or ARN of a key of KMS; empty: as the bucket encrypts by default
-    role: str = ""  # ARN to assume
     replicas: Mapping[str, Replica] = {}  # by region
 
     @model_validator(mode="after")
@@ -63,7 +70,7 @@ class Artifacts(Section):
         return self
 
 
-class Notify(Section):
+class Notify(AsAccount):
     """One destination of notifications, and the events it wants to hear. A URL may be the name of the secret that holds it."""
 
     events: tuple[str, ...] = ()  # our names or CodePipeline's ids (model/notice.py), with `*`
@@ -80,8 +87,6 @@ class Notify(Section):
     uses: str = ""  # the name of a plug-in,
     options: Mapping[str, str] = {}  # and what it is told
     secret: SecretName | Literal[""] = ""  # signs the body of a webhook (HMAC-SHA256)
-    region: str = ""
-    role: str = ""  # ARN to assume for SNS and EventBridge
 
     @property
     def kind(self) -> str:
@@ -217,12 +222,10 @@ class Repository(Section):
     stages: tuple[str, ...] = ("*",)
 
 
-class Listen(Section):
+class Listen(AsAccount):
     """The queue of SQS that `git pipeline listen` reads."""
 
     queue: str = ""  # URL
-    region: str = ""
-    role: str = ""  # ARN to assume
 
 
 class Mail(Section):

@@ -12,7 +12,7 @@ from typing import Any
 from agent.artifacts.base import Place, Stored
 from agent.artifacts.local import LocalStore
 from agent.artifacts.opening import Opening
-from agent.aws.session import AwsFault, Sessions
+from agent.aws.session import AwsFault, Identity, Sessions
 from agent.errors import EnvironmentFault, RefusedError
 from agent.settings import Artifacts, Replica
 
@@ -164,7 +164,8 @@ class S3Store:
         return f"{self._settings.prefix}sha256/{digest[:2]}/{digest}"
 
     def _client(self, region: str = "") -> Any:  # noqa: ANN401 - boto3 makes clients at run time
-        return self._sessions.client("s3", region=region or self._settings.region, role=self._settings.role)
+        identity = Identity(self._settings.role, self._settings.external_id)
+        return self._sessions.client_of("s3", identity, region or self._settings.region)
 
     def _region(self) -> str:
         if self._settings.region:

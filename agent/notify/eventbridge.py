@@ -1,5 +1,6 @@
 """Notices to an event bus, in the shapes of CodePipeline's own events."""
 
+from agent.aws.session import Identity
 from agent.model.notice import Notice
 from agent.notify import payload
 from agent.notify.base import Means, NotDelivered
@@ -15,9 +16,9 @@ class EventBridgeNotifier:
 
     def send(self, notice: Notice) -> None:
         bus, sessions = self._rule.eventbridge, self._means.sessions
-        region = self._rule.region or (bus.split(":")[3] if bus.startswith("arn:") else "")
+        region = bus.split(":")[3] if bus.startswith("arn:") else self._rule.region
         with sessions.said(f"event bus {bus}"):
-            client = sessions.client("events", region=region, role=self._rule.role)
+            client = sessions.client_of("events", Identity(self._rule.role, self._rule.external_id), region)
             entry = {
                 "EventBusName": bus,
                 "Source": payload.SOURCE,

@@ -1,5 +1,6 @@
 """Notices to a topic of SNS: CodePipeline's message for an approval, that of its notification rules for all else."""
 
+from agent.aws.session import Identity
 from agent.model.notice import Notice
 from agent.notify import payload
 from agent.notify.base import Means
@@ -16,14 +17,14 @@ class SnsNotifier:
     def send(self, notice: Notice) -> None:
         topic = self._rule.sns
         region, account = ([*topic.split(":"), "", "", "", "", ""])[3:5]
-        region = self._rule.region or region
+        region = region or self._rule.region
         if notice.event == "approval.needed":
             message = payload.approval(notice, region, self._means.link_of(notice))
         else:
             message = payload.processed(notice, region, account)
         attributes = {"event": notice.event, "pipeline": notice.execution.pipeline, "id": notice.id}
         with self._means.sessions.said(f"SNS topic {topic}"):
-            self._means.sessions.client("sns", region=region, role=self._rule.role).publish(
+            self._means.sessions.client_of("sns", Identity(self._rule.role, self._rule.external_id), region).publish(
                 TopicArn=topic,
                 Subject=payload.subject(notice),
                 Message=payload.encoded(message),

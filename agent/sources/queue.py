@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from agent.aws.session import Sessions
+from agent.aws.session import Identity, Sessions
 
 if TYPE_CHECKING:
     from agent.settings import Listen  # pydantic, and the command line asks here how long a poll may be
@@ -47,8 +47,8 @@ class Queue:
 
     def _client(self) -> Any:  # noqa: ANN401 - boto3 makes clients at run time
         parts = (urlsplit(self._settings.queue).hostname or "").split(".")
-        region = self._settings.region or (parts[1] if parts[0] == "sqs" and len(parts) > 2 else "")
-        return self._sessions.client("sqs", region=region, role=self._settings.role)
+        region = parts[1] if parts[0] == "sqs" and len(parts) > 2 else self._settings.region
+        return self._sessions.client_of("sqs", Identity(self._settings.role, self._settings.external_id), region)
 
     def _said(self) -> Any:  # noqa: ANN401 - a context manager of the sessions
         return self._sessions.said(f"queue {self._settings.queue}")

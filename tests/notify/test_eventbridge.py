@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from agent.config import parse
 from agent.notify.eventbridge import EventBridgeNotifier
 from agent.settings import Notify
 from tests.contracts.notifiers import NotifierContract
@@ -13,8 +14,8 @@ from tests.support.notices import means, one
 class Bus:
     """A bus whose failures go to a queue, and all else to another."""
 
-    def __init__(self, cloud):
-        self.sqs, self.events = cloud.client("sqs"), cloud.client("events")
+    def __init__(self, sqs, events):
+        self.sqs, self.events = sqs, events
         self.events.create_event_bus(Name="deployments")
         self.all = self._queue("all", {"source": ["git-pipeline"]})
         self.failed = self._queue("failed", {"detail": {"state": ["FAILED"]}})
@@ -37,7 +38,7 @@ class Bus:
 
 @pytest.fixture
 def bus(cloud):
-    return Bus(cloud)
+    return Bus(cloud.client("sqs"), cloud.client("events"))
 
 
 def made(region=""):
@@ -75,3 +76,12 @@ def test_a_pattern_of_codepipeline_finds_it(bus):
     assert failed[0]["detail"]["pipeline"] == "release"
     assert failed[0]["source"] == "git-pipeline"
     assert len(bus.messages(bus.all)) == 3
+
+
+def test_as_an_account_of_the_configuration(cloud):
+    other = "210987654321"
+    far = Bus(cloud.as_account("sqs", other), cloud.as_account("events", other))
+    text = f'[accounts.far]\nrole = "{cloud.role("ops", other)}"\n[[notify]]\nevents = ["*"]\neventbridge = "deployments"\n'
+    (rule,) = parse({"c": f"{text}account = 'far'".encode()}).notify
+    EventBridgeNotifier(rule, means()).send(one("execution.failed"))
+    assert len(far.messages(far.failed)) == 1
