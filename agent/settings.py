@@ -205,6 +205,7 @@ class Server(Section):
     secret: SecretName | Literal[""] = ""  # the user's password or token; without a user a bearer token
     pipelines: tuple[str, ...] = ("*",)
     stages: tuple[str, ...] = ("*",)
+    refs: tuple[str, ...] = ("**",)  # of the protected ones
 
     @model_validator(mode="after")
     def _has_a_secret(self) -> "Server":
@@ -220,6 +221,7 @@ class Repository(Section):
     starts: tuple[str, ...] = ("*",)  # which of its pipelines
     pipelines: tuple[str, ...] = ("*",)  # of ours
     stages: tuple[str, ...] = ("*",)
+    refs: tuple[str, ...] = ("**",)  # of the protected ones
 
 
 class Listen(AsAccount):

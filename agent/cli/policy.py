@@ -64,13 +64,13 @@ def of_ref(config: "Config", ref: RefName) -> Iterator[str]:
         yield f"  AWS account {name}: {who}{_where(account, given=protected)}"
     if not config.accounts:
         yield "  AWS accounts: none are configured"
-    yield from _around(config, protected=protected)
+    yield from _around(config, ref, protected=protected)
 
 
-def _around(config: "Config", *, protected: bool) -> Iterator[str]:
+def _around(config: "Config", ref: RefName, *, protected: bool) -> Iterator[str]:
     """The systems around that are open by name."""
     for name, server in sorted(config.servers.items()):
-        yield f"  server {name}: {server.url + '; ' if protected else ''}{_where(server, given=protected)}"
+        yield f"  server {name}: {server.url + '; ' if protected else ''}{_at(server, ref, protected=protected)}"
     if not config.servers:
         yield "  servers: none are configured"
     for name, registry in sorted(config.registries.items()):
@@ -78,7 +78,15 @@ def _around(config: "Config", *, protected: bool) -> Iterator[str]:
         yield f"  registry {name}: {what}{_where(registry, given=protected)}"
     for name, other in sorted(config.repositories.items()):
         starts = f"{other.path}; starts {', '.join(other.starts)}; " if protected else ""
-        yield f"  repository {name}: {starts}{_where(other, given=protected)}"
+        yield f"  repository {name}: {starts}{_at(other, ref, protected=protected)}"
+
+
+def _at(section: "Repository | Server", ref: RefName, *, protected: bool) -> str:
+    from agent.worker.permit import fits
+
+    if protected and not fits(section.refs, ref):
+        return f"never, as it is for {', '.join(section.refs) or 'no ref'}"
+    return _where(section, given=protected)
 
 
 def _where(section: "Secret | HostGroup | Account | Registry | Repository | Server", *, given: bool) -> str:

@@ -33,11 +33,11 @@ class Permit:
 
     def is_protected(self, ref: RefName) -> bool:
         """Whether executions of this ref may use what is of value."""
-        return _fits(self._config.protected, ref)
+        return fits(self._config.protected, ref)
 
     def builds(self, ref: RefName) -> bool:
         """Whether executions of this ref may build images at all."""
-        return self._config.builds.enabled and _fits(self._config.builds.refs, ref)
+        return self._config.builds.enabled and fits(self._config.builds.refs, ref)
 
     def check_group(self, attempt: Attempt, name: str) -> None:
         """Raises RefusedError if the attempt may not reach the hosts of this group; like a secret, it may not be there at all."""
@@ -61,7 +61,7 @@ class Permit:
     def server(self, attempt: Attempt, where: str) -> tuple[str, Server]:
         """The server of this name, or the one that this URL is at, with its name. Raises RefusedError if it is not open."""
         said = f"{where} is not open to {_stage(attempt)}"
-        opened = {name: server for name, server in self._config.servers.items() if _is_open(server, attempt)}
+        opened = {name: server for name, server in self._config.servers.items() if _reaches(server, attempt)}
         if "://" in where:
             fitting = [name for name, server in opened.items() if _covers(server.url, where)]
         else:
@@ -102,7 +102,7 @@ class Permit:
         """The destination of notifications of this name. Raises RefusedError if the attempt may not send to it."""
         where = f"notifications to {name} are not open to {_stage(attempt)}"
         rule = next((rule for rule in self._config.notify if rule.name == name), None)
-        if not rule or not _is_open(rule, attempt) or not _fits(rule.refs, attempt.execution.ref):
+        if not rule or not _reaches(rule, attempt):
             raise RefusedError(where, hint=f'the operator gives one of [[notify]] `name = "{name}"` in pipeline/config.toml')
         self._need_protection(attempt, where)
         return rule
@@ -111,7 +111,7 @@ class Permit:
         """Another repository, one of whose pipelines is to be started. Raises RefusedError if it is not open to the attempt."""
         found = self._config.repositories.get(name)
         said = f"pipeline {pipeline} of repository {name} is not open to {_stage(attempt)}"
-        if not found or not _is_open(found, attempt) or not _any(found.starts, pipeline):
+        if not found or not _reaches(found, attempt) or not _any(found.starts, pipeline):
             raise RefusedError(said, hint=f"the operator lists it under [repositories.{name}] in pipeline/config.toml")
         self._need_protection(attempt, said)
         return found
@@ -167,7 +167,7 @@ def _stage(attempt: Attempt) -> str:
     return f"stage {attempt.stage.name} of {attempt.execution.pipeline}"
 
 
-def _fits(patterns: tuple[str, ...], ref: RefName) -> bool:
+def fits(patterns: tuple[str, ...], ref: RefName) -> bool:
     """Whether a pattern means this ref, by its whole name, or that of a branch without refs/heads/."""
     return any(_matches(pattern, name) for pattern in patterns for name in (ref.removeprefix("refs/heads/"), ref))
 
@@ -175,6 +175,11 @@ def _fits(patterns: tuple[str, ...], ref: RefName) -> bool:
 def _is_open(section: Table | None, attempt: Attempt) -> bool:
     """Whether a table of the operator's is there, and for this stage of this pipeline."""
     return bool(section and _any(section.pipelines, attempt.execution.pipeline) and _any(section.stages, attempt.stage.name))
+
+
+def _reaches(section: Notify | Repository | Server, attempt: Attempt) -> bool:
+    """Whether a table is open to this stage of this pipeline at this ref."""
+    return _is_open(section, attempt) and fits(section.refs, attempt.execution.ref)
 
 
 def _covers(allowed: str, url: str) -> bool:

@@ -103,9 +103,10 @@ def test_who_the_agent_is_stands_in_the_operators_file(bench, web, tmp_path, use
     assert call(bench, web).succeeded
     assert [asked.headers["Authorization"] for asked in web.asked] == [login]
     assert bench.hidden.text(f"hunter22, {login}") == f"***, {login.split()[0]} ***"
-    bench.config = Config(protected=("main",), servers={"hooks": Server(url=f"{web.url}/open/", stages=("production",))})
-    with pytest.raises(RefusedError, match="is not open to stage test of release"):
-        call(bench, web, number=2)
+    for narrow in ({"stages": ("production",)}, {"pipelines": ("site",)}, {"refs": ("release/**",)}):
+        bench.config = Config(protected=("main",), servers={"hooks": Server(url=f"{web.url}/open/", **narrow)})
+        with pytest.raises(RefusedError, match="is not open to stage test of release"):
+            call(bench, web, number=2)
 
 
 def test_no_more_often_than_it_should(bench, web):

@@ -28,6 +28,7 @@ stages = ["production"]
 url = "https://jenkins.example.com/"
 user = "agent"
 secret = "TOKEN"
+refs = ["main", "release/**", "refs/tags/v1"]
 """
 
 
@@ -54,6 +55,8 @@ def test_a_protected_ref(capsys, repository, ref):
     account = "AWS account prod: arn:aws:iam::123456789012:role/deploy; regions eu-*; pipelines *; stages production"
     assert account in text
     assert "server ci: https://jenkins.example.com/; pipelines *; stages *" in text
+    _, text = explain(capsys, repository, "--ref", "refs/tags/v2")
+    assert "server ci: https://jenkins.example.com/; never, as it is for main, release/**, refs/tags/v1" in text
 
 
 def test_an_unprotected_ref(capsys, repository):

@@ -29,6 +29,14 @@ def test_a_place_is_free_again_before_the_result_is_told():
     assert (pool.is_running("a"), pool.is_quiet) == (False, True)
 
 
+def test_what_only_waits_takes_no_place():
+    pool, seen = Pool(1), SimpleQueue()
+    pool.start("waits", lambda stop: stop.wait(LONG), lambda _: seen.put(pool.free), waits=True)
+    assert (pool.free, pool.is_running("waits"), pool.is_quiet) == (1, True, False)
+    pool.stop("waits")
+    assert seen.get(timeout=LONG) == 1
+
+
 def test_one_is_stopped_and_not_the_other():
     pool, seen = Pool(2), SimpleQueue()
     for name in "ab":
