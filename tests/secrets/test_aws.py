@@ -10,40 +10,12 @@ import pytest
 from agent.config import Secret, parse
 from agent.errors import EnvironmentFault
 from agent.worker.sources import secrets_of
-from tests.support import aws
 
 VALUE = 's3cr3t/va+lue"42'
-REGION = aws.REGION
-
-
-@pytest.fixture(scope="module")
-def server():
-    with aws.moto() as url:
-        yield url
 
 
 @pytest.fixture
-def url(server, monkeypatch):
-    """Where AWS is, for whoever reads the environment as the agent does."""
-    aws.reset(server)
-    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in {
-        "AWS_ENDPOINT_URL": server,
-        "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
-        "AWS_SECRET_ACCESS_KEY": "example",
-        "AWS_DEFAULT_REGION": REGION,
-        "AWS_CONFIG_FILE": "/dev/null",
-        "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }.items():
-        monkeypatch.setenv(name, value)
-    yield server
-    aws.reset(server)
-
-
-@pytest.fixture
-def get(url, tmp_path):
+def get(cloud, tmp_path):
     """Get a secret that the configuration describes, as the worker does."""
 
     def get(**section):
@@ -54,12 +26,12 @@ def get(url, tmp_path):
 
 
 @pytest.fixture
-def parameters(url):
+def parameters(cloud):
     return boto3.client("ssm")
 
 
 @pytest.fixture
-def manager(url):
+def manager(cloud):
     return boto3.client("secretsmanager")
 
 
@@ -111,7 +83,7 @@ def test_one_that_was_deleted(manager, get):
 
 
 @pytest.mark.parametrize("section", [{"ssm": "/release/token"}, {"secretsmanager": "release/npm"}])
-def test_who_may_not_read_it_is_told_so(url, parameters, manager, get, monkeypatch, section):
+def test_who_may_not_read_it_is_told_so(cloud, parameters, manager, get, monkeypatch, section):
     """A user of IAM without any policy."""
     parameters.put_parameter(Name="/release/token", Value=VALUE, Type="SecureString")
     manager.create_secret(Name="release/npm", SecretString=VALUE)
@@ -120,12 +92,11 @@ def test_who_may_not_read_it_is_told_so(url, parameters, manager, get, monkeypat
     key = iam.create_access_key(UserName="agent")["AccessKey"]
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
-    aws.judge(url)
-    with pytest.raises(EnvironmentFault, match=r"(?s)secret T: .*user/agent is not authorized to perform: "):
+    with cloud.judged(), pytest.raises(EnvironmentFault, match=r"(?s)secret T: .*user/agent is not authorized to perform: "):
         get(**section)
 
 
-def test_a_role_of_another_account_in_another_region(url, get):
+def test_a_role_of_another_account_in_another_region(cloud, get):
     role = "arn:aws:iam::210987654321:role/reader"
     sts = boto3.client("sts")
     given = sts.assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
@@ -144,25 +115,24 @@ def test_a_role_of_another_account_in_another_region(url, get):
         get(ssm="/token", role=role)
 
 
-def test_under_load_it_is_asked_again(url, parameters, get, monkeypatch):
+def test_under_load_it_is_asked_again(cloud, parameters, get, monkeypatch):
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
     parameters.put_parameter(Name="/token", Value=VALUE, Type="SecureString")
-    door = aws.Door(url)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", door.url)
-    try:
-        door.busy = 2
-        assert get(ssm="/token") == VALUE.encode()
-        assert door.asked == 3
-        door.busy = 1000
-        with pytest.raises(EnvironmentFault, match="secret T: Rate exceeded") as caught:
-            get(ssm="/token")
-        assert caught.value.hint == "AWS says ThrottlingException"
-        assert door.asked == 3 + 6
-    finally:
-        door.shutdown()
-        door.server_close()
+
+    def asked():
+        return [each.operation for each in cloud.gate.asked].count("GetParameter")
+
+    cloud.gate.busy = 2
+    assert get(ssm="/token") == VALUE.encode()
+    assert asked() == 3
+    cloud.gate.busy = 1000
+    with pytest.raises(EnvironmentFault, match="secret T: Rate exceeded") as caught:
+        get(ssm="/token")
+    assert caught.value.hint == "AWS says ThrottlingException"
+    assert asked() == 3 + 6
 
 
-def test_nobody_answers(url, get, monkeypatch):
+def test_nobody_answers(cloud, get, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(EnvironmentFault, match=r"secret T: Could not connect") as caught:
         get(ssm="/token")
