@@ -90,10 +90,6 @@ class ProviderContract:
         """What is held after so many attempts that have succeeded."""
         return self.done * times
 
-    @pytest.fixture(autouse=True)
-    def _sessions(self, bench, sessions):
-        bench.sessions = sessions
-
     def perform(self, bench, number=1, **more):
         return self.provider().perform(using(self.uses, {**self.nth(number), **more}, number=number), bench)
 

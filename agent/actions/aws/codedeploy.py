@@ -1,5 +1,6 @@
 """`codedeploy`: a revision by way of S3 to a deployment group of CodeDeploy (codepipeline.md 1.6, row 60)."""
 
+from datetime import timedelta
 from typing import Any, Literal
 
 from pydantic import Field
@@ -11,8 +12,8 @@ from agent.aws.session import AwsFault, Clients, Service
 from agent.definition.values import Flag, Text
 from agent.model.outcome import Outcome
 
-_OPEN = ["Created", "Queued", "InProgress", "Baking", "Ready"]
 _ENDED = frozenset({"Succeeded", "Failed", "Stopped"})
+_SKEW = timedelta(hours=1)  # of our clock
 _NAMED = 100  # targets that are asked for at once, and the most that a message is made of
 
 
@@ -61,8 +62,8 @@ class CodeDeployAction(AwsAction[CodeDeployOptions]):
 def _found(work: Work, deploy: Service, options: CodeDeployOptions) -> str:
     """CodeDeploy takes no token, so a deployment of this attempt is known by its description."""
     group = {"applicationName": options.application, "deploymentGroupName": options.group}
-    states = [*_OPEN, *sorted(_ENDED)]
-    for identity in deploy.pages("list_deployments", "deployments", includeOnlyStatuses=states, **group):
+    since = {"start": work.attempt.execution.created_at - _SKEW}
+    for identity in deploy.pages("list_deployments", "deployments", createTimeRange=since, **group):
         if work.token in deploy("get_deployment", deploymentId=identity)["deploymentInfo"].get("description", ""):
             return str(identity)
     return ""

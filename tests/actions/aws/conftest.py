@@ -12,6 +12,7 @@ def sessions() -> Sessions:
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch):
+def _quick(monkeypatch, sessions):
     monkeypatch.setattr("agent.actions.remote.FIRST", 0.01)
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
+    monkeypatch.setattr("tests.support.attempts.Sessions", lambda: sessions)

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from agent.actions.aws.cloudformation import CloudFormationAction
+from agent.aws.session import Sessions
 from agent.config import Account, Config
 from agent.errors import DefinitionError
 from agent.model.outcome import Status
@@ -72,8 +73,7 @@ class TestContract(ProviderContract):
     stopped = ["UPDATE_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE"] * 2
 
     @pytest.fixture(autouse=True)
-    def _stacks(self, monkeypatch, bench, sessions):
-        bench.sessions = sessions
+    def _stacks(self, monkeypatch, bench):
         perform(bench, {"template": "infra/one.json"}, 99)
         self.stacks, self.files = Stacks(monkeypatch, looks=2), bench.files
 
@@ -93,6 +93,7 @@ class TestContract(ProviderContract):
 @pytest.mark.parametrize("side_by_side", ["true", "false"])
 def test_two_accounts_and_two_regions(bench, cloud, monkeypatch, side_by_side):
     Stacks(monkeypatch)
+    bench.sessions = Sessions()  # moto forgets to which account a key belongs when it is emptied
     accounts = {"one": "1" * 12, "two": "2" * 12}
     roles = {name: Account(role=cloud.role("deploy", account)) for name, account in accounts.items()}
     bench.config = Config(protected=("main",), accounts=roles)
