@@ -28,6 +28,10 @@ directory() { # make it and those above it, each written down first
   mkdir -- "$1" || { WHY="$EVENT: directory $1 cannot be made"; return 1; }
 }
 
+one_by_one() { # destination: for a tar that takes no list
+  while IFS= read -r path; do rm -f -- "$1/${path#./}" && cp -a -- "$path" "$1/${path#./}" || return 1; done
+}
+
 copy_files() { # source destination behaviour
   from=$RELEASE${1:+/$1}
   [ -e "$from" ] || [ -L "$from" ] || { WHY="$EVENT: the revision has no $1"; return 1; }
@@ -50,12 +54,22 @@ copy_files() { # source destination behaviour
   done < "$HERE/wanted"
   [ -s "$HERE/copies" ] || return 0
   while IFS= read -r path; do printf '%s\n' "$2/${path#./}"; done < "$HERE/copies" >> "$STATE/cleanup" || return 1
-  tar cf - -T "$HERE/copies" > "$HERE/copies.tar" && tar xpf "$HERE/copies.tar" -C "$2" && rm -f "$HERE/copies.tar" && return 0
+  if tar cf /dev/null -T /dev/null 2> /dev/null; then
+    tar cf - -T "$HERE/copies" > "$HERE/copies.tar" && tar xpf "$HERE/copies.tar" -C "$2" && rm -f "$HERE/copies.tar" && return 0
+  else
+    one_by_one "$2" < "$HERE/copies" && return 0
+  fi
   rm -f "$HERE/copies.tar"; WHY="$EVENT: the files cannot be copied to $2"; return 1
 }
 
 matching() { # regular-expression list: of what was installed just now
   cat "$HERE/$2" 2>/dev/null | grep -E -e "$1"
+}
+
+has_acls() { command -v setfacl > /dev/null || fail "$EVENT: \`acls\` need setfacl (package acl), which the host does not have"; }
+has_contexts() {
+  [ -e /sys/fs/selinux/enforce ] && command -v chcon > /dev/null ||
+    fail "$EVENT: \`context\` needs SELinux, which is not in use on the host"
 }
 
 apply() { # words of a command, to each path on standard input
@@ -80,6 +94,10 @@ def _words(entry: Install) -> str:
 
 def _permission(permission: Permission) -> Iterator[str]:
     chosen = "$HERE/chosen"
+    if permission.acls:
+        yield "has_acls"
+    if permission.context:
+        yield "has_contexts"
     yield f': > "{chosen}"'
     for kind in permission.types:
         listed = "targets" if kind == "file" else "directories"

@@ -1,5 +1,6 @@
 """appspec.yml on real hosts: bundles in the style of AWS's samples run as they are, and the traps of the field."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,25 @@ def test_permissions_are_set_on_what_was_installed(fleet):
         "page.html": ("0o640", "www-data"),
         "secret.cfg": ("0o644", "root"),
     }
+
+
+def test_acls_are_set_and_what_a_host_cannot_do_is_said(fleet):
+    small = fleet.farm.host(start=False)
+    small.has_only_busybox()
+    small.start()
+    start = f"{HEAD}files: [{{source: app, destination: /srv/www}}]\npermissions:\n  - object: /srv/www\n    pattern: '*.conf'\n"
+    files = {"app/a.conf": "x", "app/b.txt": "y"}
+    listed = fleet.commit(files | {"appspec.yml": f"{start}    acls: ['u:daemon:rw', 'g:daemon:r']\n"})
+    done = fleet.deploy(listed, "CodeDeployDefault.AllAtOnce", appspec="appspec.yml")
+    said = "h2: Install: `acls` need setfacl (package acl), which the host does not have"
+    assert (done.status, done.message.split("; ")[0]) == (Status.SUCCEEDED, f"1/2 hosts, {said}"), fleet.text
+    www = srv(fleet) / "www"
+    asked = subprocess.run(["getfacl", "-cp", www / "a.conf", www / "b.txt"], capture_output=True, text=True, check=True)
+    assert [line for line in asked.stdout.splitlines() if "daemon" in line] == ["user:daemon:rw-", "group:daemon:r--"]
+
+    labelled = fleet.commit(files | {"appspec.yml": f"{start}    context: {{type: httpd_sys_content_t}}\n"})
+    done = fleet.deploy(labelled, appspec="appspec.yml", rollback=False)
+    assert "h1: Install: `context` needs SELinux, which is not in use on the host" in done.message
 
 
 def test_events_come_in_order_and_stop_is_the_former_revisions(fleet):
