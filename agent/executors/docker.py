@@ -292,6 +292,11 @@ class DockerEngine:
         with suppress(Absent, Taken), self._said(name) as api:  # Taken: a container runs it
             api.remove_image(name, noprune=True)
 
+    def digests(self, image: str) -> list[str]:
+        """See Engine."""
+        with self._said(image) as api:
+            return list(api.inspect_image(image)["RepoDigests"] or ())
+
     def tags(self, repository: str) -> list[str]:
         """See Engine."""
         with self._said("list") as api:

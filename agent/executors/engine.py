@@ -122,6 +122,9 @@ class Engine(Protocol):
     def untag(self, name: str) -> None:
         """Take a name away. An image without any goes, its layers stay for the next build. Safe twice."""
 
+    def digests(self, image: str) -> list[str]:
+        """Where an image is in registries, as `repository@digest`."""
+
     def tags(self, repository: str) -> list[str]:
         """The full names of the images in a repository."""
 

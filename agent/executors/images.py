@@ -72,6 +72,8 @@ class Images:
             for event in _until(due, self._engine.push(name, login)):
                 _tell(event, line)
                 digest = event.get("aux", {}).get("Digest", digest)
+            if digest and f"{name.rpartition(':')[0]}@{digest}" not in self._engine.digests(image):
+                raise BuildFailed(f"another build took the name {name} meanwhile", hint="give each of them a tag of its own")
         finally:
             self._engine.untag(name)
         if not digest and not due():

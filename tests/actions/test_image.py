@@ -114,12 +114,13 @@ def test_a_build_ends_when_it_must(bench, client, how, seconds):
 
 
 def test_what_was_built_is_not_built_again_unless_it_is_gone(bench, client):
-    first = perform(bench)
+    options = {"args": {"VERSION": f"{IDENTITY}-gone"}}
+    first = perform(bench, options)
     count = said(bench).count("Step 1")
-    assert perform(bench).outputs == first.outputs
+    assert perform(bench, options).outputs == first.outputs
     assert said(bench).count("Step 1") == 2 * count  # the log is said again as it was
     client.remove_image(first.outputs["image"], force=True, noprune=True)
-    assert client.inspect_image(perform(bench).outputs["image"])
+    assert client.inspect_image(perform(bench, options).outputs["image"])
 
 
 def test_ecr_gives_the_login_and_makes_the_repository(bench, cloud, registry):
@@ -130,6 +131,19 @@ def test_ecr_gives_the_login_and_makes_the_repository(bench, cloud, registry):
     assert registry.digest("aws/api:1")
     (repository,) = cloud.client("ecr").describe_repositories()["repositories"]
     assert repository["repositoryName"] == "aws/api"
+
+
+def test_a_name_that_another_build_takes_meanwhile_is_told(bench, registry, client, monkeypatch):
+    name = f"{registry.host}/shop/raced"
+    push = bench.executor("docker")._engine.push
+
+    def late(*asked):
+        client.tag(images.BUSYBOX, name, "1", force=True)
+        return push(*asked)
+
+    monkeypatch.setattr(bench.executor("docker")._engine, "push", late)
+    outcome = perform(bench, {"push": f"{name}:1"})
+    assert (outcome.status, "took the name" in outcome.message) == (Status.FAILED, True)
 
 
 def test_a_wrong_password_is_a_failure(bench, registry):
