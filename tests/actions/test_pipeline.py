@@ -54,7 +54,7 @@ def test_our_commit_with_variables_and_its_end_is_ours(near):
     assert near.bench.log.data.decode() == f"started site #1 ({row.id})\nsite #1: Queued\nsite #1: Succeeded\n"
 
 
-@pytest.mark.parametrize("status", ["Failed", "Stopped", "Superseded"])
+@pytest.mark.parametrize("status", ["Failed", "Superseded"])
 def test_another_repository_and_another_end(near, status):
     when_said(near, "Queued", lambda: near.end(near.infra, status))
     outcome = perform(near, {"repository": "infra"})
@@ -88,8 +88,7 @@ class Killed(BaseException):
     """Stands for kill -9: nothing of ours runs after it."""
 
 
-@pytest.mark.parametrize("at", ["asked for", "started", "said"])
-@pytest.mark.parametrize("repository", ["", "infra"])
+@pytest.mark.parametrize(("at", "repository"), [("asked for", ""), ("started", "infra"), ("said", "")])
 def test_killed_anywhere_it_starts_nothing_twice(near, monkeypatch, at, repository):
     put, start = Memory.put, type(near.bench.neighbours.of(None, using("pipeline", {}), "", "site")).start
 
