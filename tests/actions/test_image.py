@@ -20,7 +20,7 @@ FILES = {
     "Dockerfile": f"""
         ARG BASE={images.BUSYBOX}
         FROM $BASE AS build
-        ARG VERSION
+        ARG VERSION={IDENTITY}
         COPY app /srv/app
         RUN echo "version $VERSION" > /srv/version && cat /srv/version && ls -A /srv/app
         FROM build AS test
