@@ -15,8 +15,8 @@ def require(policy: Policy, verb: str, person: str) -> None:
     roles = policy.person(person).roles
     if person in allowed or not set(roles).isdisjoint(allowed):
         return
-    has = f"{person} is {', '.join(roles)}" if roles else f"{person} has no role"
+    has = f"{person} has the role {' and '.join(roles)}" if roles else f"{person} has no role"
     raise RefusedError(
         f"{person} may not {verb}: that is for {' or '.join(allowed) or 'nobody'}",
-        hint=f"{has}; ask one of them, or the operator of the server",
+        hint=f"{has}; ask somebody who may, or the operator of the server",
     )

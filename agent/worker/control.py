@@ -248,7 +248,7 @@ class _Docket:
                 self._closed[pipeline, stage] = True
             case Enable(pipeline=pipeline, stage=stage) if (pipeline, stage) in self._closed:
                 if not self._closed[pipeline, stage]:
-                    raise RefusedError(f"the transition into {pipeline}/{stage} is open")
+                    raise RefusedError(f"the transition into {pipeline}/{stage} is open already")
                 self._closed[pipeline, stage] = False
             case demand:
                 judged = self._asked.examine(wish, self._now, self._find)

@@ -86,7 +86,7 @@ class Asked:
         match wish.demand:
             case Enable(pipeline=pipeline, stage=stage):
                 if not any(closed.stage == stage for closed in self._transitions.closed(pipeline)):
-                    raise RefusedError(f"the transition into {pipeline}/{stage} is open")
+                    raise RefusedError(f"the transition into {pipeline}/{stage} is open already")
             case RollBack() as back:
                 self._target(back)
             case Stop() | Retry() | Override() | Answer() as demand:
@@ -104,7 +104,7 @@ class Asked:
                 self._transitions.close(Closed(pipeline, stage, wish.reason, wish.by, request.at))
             case Enable(pipeline=pipeline, stage=stage):
                 if not self._transitions.open(pipeline, stage):
-                    raise RefusedError(f"the transition into {pipeline}/{stage} is open")
+                    raise RefusedError(f"the transition into {pipeline}/{stage} is open already")
             case Start() as start:
                 return self._start(start, wish, request)
             case RollBack() as back:

@@ -27,7 +27,7 @@ def test_while_the_worker_is_busy_elsewhere(repo, call):
 
 def test_what_is_open_is_refused(repo, call):
     repo.commit_release(repo.stage("build"))
-    assert call("enable", "release", "build") == (1, "", "git pipeline: the transition into release/build is open\n")
+    assert call("enable", "release", "build") == (1, "", "git pipeline: the transition into release/build is open already\n")
 
 
 def test_a_stage_that_is_gone_can_still_be_opened(repo, call):

@@ -162,7 +162,7 @@ def test_an_execution_that_is_not_there(office):
 
 
 def test_the_way_into_a_stage(office):
-    assert office.answer(named(Enable, stage="build"))[1] == "the transition into release/build is open"
+    assert office.answer(named(Enable, stage="build"))[1] == "the transition into release/build is open already"
     assert office.answer(named(Disable, stage="build"), reason="freeze", by="ann") == ("done", "")
     [closed] = office.transitions.closed("release")
     assert (closed.stage, closed.reason, closed.by, closed.at) == ("build", "freeze", "ann", NOW.isoformat())
