@@ -30,4 +30,5 @@ bench:
 	.venv/bin/python -m bench
 
 clean:
+	@! [ -e .demo/host/pid ] || kill "$$(cat .demo/host/pid)" || true
 	rm -rf .venv .demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
