@@ -182,6 +182,8 @@ class Parts:
         kept = self.keeps_failed and event.outcome.status is Status.FAILED
         if not isinstance(action.work, Approval) and not kept:
             attempt = running.attempt_id(event.stage, event.action, event.attempt)
+            if action.secrets:
+                self.performer.forget(attempt)
             layered = bool(action.cache)
             self.pool.later(lambda: self.performer.discard(running.execution, attempt, action.work, has_layers=layered))
 

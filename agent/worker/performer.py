@@ -235,6 +235,10 @@ class Performer:
         found |= {name for name, thread in list(self._preparing.items()) if thread.is_alive()}
         return {name for name in found if name.startswith(f"{execution}-")}
 
+    def forget(self, attempt: str) -> None:
+        """Take away the secrets of an attempt that has ended, at once."""
+        self._tools.vault.take_away(attempt)
+
     def discard(self, execution: Execution, attempt: str, work: Work, *, has_layers: bool = False) -> None:
         """Remove what an ended attempt keeps: its job, its workspaces, its control directory."""
         if preparing := self._preparing.pop(attempt, None):

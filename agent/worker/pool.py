@@ -11,7 +11,7 @@ T = TypeVar("T")
 Task = Callable[[], None]
 Failed = Callable[[Exception], None]
 
-CALM = 0.2  # seconds without a start or an end, until what ended is tidied up: what runs goes first
+CALM = 0.2  # seconds without a start or an end, until what ended is tidied up beside what runs, which goes first
 LOOK = 0.05  # seconds between two looks whether it is calm
 MOST = 1000  # tasks that are put off at most
 
@@ -64,7 +64,7 @@ class Pool:
             return name in self._stops
 
     def later(self, task: Task) -> None:
-        """Do this in the background, in order, once nothing has started or ended for a moment."""
+        """Do this in the background, in order; while attempts run, once none has started or ended for a moment."""
         with self._lock:
             self._tidying += 1
         self._background.put(task)
@@ -98,7 +98,7 @@ class Pool:
     def _tidy(self) -> None:
         while True:
             task = self._background.get()
-            while self._tidying < MOST and (left := self._moved_at + CALM - time.monotonic()) > 0:
+            while self._stops and self._tidying < MOST and (left := self._moved_at + CALM - time.monotonic()) > 0:
                 time.sleep(min(left, LOOK))
             self._once(task)
 

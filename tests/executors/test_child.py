@@ -22,7 +22,9 @@ def test_it_gets_its_words_and_its_environment(tmp_path):
 def test_it_is_a_session_of_its_own_with_three_files_and_no_signal_kept_from_it(tmp_path):
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGUSR1})
     held = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, 200)  # numbers below are those of the shell itself
-    script = "cd /proc/$$; echo fd/* >$D/files; grep -E 'Sig(Blk|Ign)' status >$D/signals; cut -d' ' -f1,6 stat >$D/ids"
+    script = (
+        "cd /proc/$$; echo fd/* >$D/files; grep -E 'Sig(Blk|Ign)' /proc/self/status >$D/signals; cut -d' ' -f1,6 stat >$D/ids"
+    )
     try:
         pid = spawn(["/bin/sh", "-c", script], {**os.environ, "D": str(tmp_path)})
         os.waitpid(pid, 0)

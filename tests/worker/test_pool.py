@@ -60,13 +60,15 @@ def test_the_background_keeps_its_order():
 def test_what_runs_goes_first_unless_too_much_is_put_off(monkeypatch):
     monkeypatch.setattr("agent.worker.pool.CALM", LONG)
     monkeypatch.setattr("agent.worker.pool.MOST", 2)
-    pool, seen = Pool(1), SimpleQueue()
-    pool.start("a", lambda stop: None, lambda _: seen.put("ended"))
-    assert seen.get(timeout=LONG) == "ended"
+    pool, seen, gate = Pool(1), SimpleQueue(), Event()
+    pool.start("a", lambda stop: gate.wait(LONG), lambda _: seen.put("ended"))
     pool.later(lambda: seen.put("one"))
+    time.sleep(0.02)  # enough for it to be done, if it did not wait
     assert seen.empty()
     pool.later(lambda: seen.put("two"))
     assert seen.get(timeout=LONG) == "one"
+    gate.set()
+    assert {seen.get(timeout=LONG), seen.get(timeout=LONG)} == {"ended", "two"}
 
 
 def test_a_task_that_fails_is_told_and_keeps_nobody_back():
