@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from agent.git.command import Git, clean_environment
+from tests.support.engine import until
 
 CONFIG = """\
 [user]
@@ -81,6 +82,10 @@ class Repo:
         if check and done.returncode:
             raise Refused(f"git {' '.join(args)}: {(done.stderr + done.stdout).decode(errors='replace')}")
         return done
+
+    def tidied(self) -> None:
+        """Wait until nothing is left of attempts that have ended; what was still there could vanish under a walker's feet."""
+        until(lambda: not any((self.bare / "pipeline/executions").glob("*/attempts/*")), "what ended is tidied up")
 
     def write(self, files: Mapping[str, Content | None]) -> None:
         """Write files of the clone; None removes one."""

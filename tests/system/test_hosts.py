@@ -103,6 +103,7 @@ def test_a_secret_is_in_the_hosts_memory_only_and_masked(repo: Hosted):
     repo.wait_for("Succeeded")
     assert "web-1 | in tmpfs: ***" in said
     assert SECRET not in said + repo.logged() + repo.log
+    repo.tidied()
     for host in repo.hosts:
         place = Path((srv(host) / "place").read_text().split()[-1])
         assert not place.exists()

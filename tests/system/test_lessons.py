@@ -139,6 +139,7 @@ def test_lesson_1_2_a_hostile_branch_is_only_a_name_all_the_way(repo, busybox):
     for name in HOSTILE:
         assert log.count(f"given {name}\n") == (4 if name == HOSTILE[0] else 2)
         assert f"contained {name}\n" in log
+    repo.tidied()
     assert not [path for path in repo.root.rglob("*gotcha*") if "refs" not in path.parts and "logs" not in path.parts]
 
 
@@ -199,6 +200,7 @@ def test_lesson_1_18_a_secret_that_a_script_disguises(repo):
     assert record["status"] == "Succeeded", said
     log = repo.note("refs/notes/pipeline-log", repo.head).decode()
     assert log.count("***") >= 12
+    repo.tidied()
     kept = [path.read_bytes() for path in repo.directory.rglob("*") if path.is_file() and path.name != "token"]
     for text in (said, log, json.dumps(record), *(one.decode(errors="replace") for one in kept)):
         lines = [line for line in text.splitlines() if "form " in line]

@@ -64,6 +64,7 @@ def action(found: dict, name: str) -> dict:
 
 def everything(repo: Repo) -> bytes:
     """All that the server holds, but for the secret's own file."""
+    repo.tidied()
     files = [
         path for path in Path(repo.bare).rglob("*") if path.is_file() and path.name != "token" and "objects" not in path.parts
     ]
@@ -90,6 +91,7 @@ def test_a_protected_ref_gets_the_secret_and_nobody_sees_it(repo):
 
 def test_no_secret_is_left_in_memory_when_the_action_has_ended(repo):
     repo.push("main")
+    repo.tidied()
     left = [
         str(path)
         for root in ("/run/git-pipeline/secrets", f"/dev/shm/git-pipeline-{os.getuid()}")
