@@ -93,7 +93,7 @@ def _place(execution: Execution, plan: Plan, stage: PlannedStage, at: StageState
 
 
 def _is_patient(stage: PlannedStage, state: StageState, now: datetime) -> bool:
-    if not stage.supersede_approvals or not state.is_held:
+    if not stage.supersede_approvals or not state.is_held or any(gate.pending for gate in state.gates.values()):
         return False
     people = {action.name for action in stage.actions if isinstance(action.work, Approval)}
     busy = {Standing.RUNNING, Standing.READY, Standing.LATER}

@@ -3,9 +3,12 @@
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from agent.errors import RefusedError
-from agent.execution.modes import Enter, Place, Supersede, admit
+from agent.execution.events import Gate
+from agent.execution.modes import Enter, Place, Supersede, admit, places
+from agent.execution.state import GateState
 from agent.model.ids import ExecutionId, PipelineName, StageName
 from agent.model.outcome import Status
 from agent.model.plan import Mode, PlannedStage
@@ -171,6 +174,16 @@ def test_not_while_anything_else_runs_beside_the_approval():
     assert (first.at("gate").is_held, second.at("gate").is_waiting) == (True, True)
     world.end(first, "gate", "test")
     assert (first.state.status, second.at("gate").is_held) == (Status.SUPERSEDED, True)
+
+
+def test_nor_while_a_rule_of_the_stage_is_still_evaluated():
+    """Such as one of the condition whose other rule has let the stage be retried: its answer must find the execution going on."""
+    world = World()
+    first = world.push(plan(gate()))
+    pending = replace(first.at("gate"), gates={Gate.ON_FAILURE: GateState(started=frozenset({0}))})
+    for state, patient in ((first.state, True), (replace(first.state, stages={"gate": pending}), False)):
+        [where] = places(first.execution, first.plan, state, START)
+        assert where.patient is patient
 
 
 def test_a_failed_stage_is_free_and_a_retry_of_the_older_one_is_refused():
