@@ -4,6 +4,7 @@ The reader works on parser events, so nothing is composed, resolved or expanded 
 crashes on deep nesting and aliases grow exponentially. Scalars keep the text that was written (see `values.py`).
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
@@ -69,6 +70,7 @@ def table(entries: "Iterable[tuple[Scalar, Node]]", span: Span) -> Table:
 Node = Scalar | Items | Table
 
 
+_BREAK = re.compile("\r(?!\n)|\x85")  # what ends a line for YAML beside a line feed, and reads as one (YAML 1.1, 5.4)
 _Event: TypeAlias = Any  # the package's events have no common typed attributes
 
 
@@ -87,11 +89,11 @@ def too_large(path: str, size: int) -> Diagnostic:
 
 
 def decode(path: str, data: bytes) -> str:
-    """The text of a file; raises BrokenFileError where it is too large or not UTF-8."""
+    """The text of a file, in lines as YAML counts them; raises BrokenFileError where it is too large or not UTF-8."""
     if len(data) > MAX_BYTES:
         raise BrokenFileError(too_large(path, len(data)))
     try:
-        return data.decode("utf-8-sig")
+        return _BREAK.sub("\n", data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         *before, last = error.object[: error.start].decode().split("\n")  # of what stands behind a byte order mark
         line, column = len(before) + 1, len(last) + 1

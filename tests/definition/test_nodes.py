@@ -30,6 +30,13 @@ def test_the_text_is_what_was_written():
     assert plain(root) == ["3.10", "no", "012", "1e3", "2024-01-01", "0x1F", "~", None, None, ""]
 
 
+def test_lines_end_where_yaml_ends_them():
+    text = decode("p.yaml", b"\ra: 1\r\nb: 2\xc2\x85c: 3\r")
+    assert text == "\na: 1\r\nb: 2\nc: 3\n"
+    node, _ = read("p.yaml", text)
+    assert [key.span.line for key, _ in node.entries] == [2, 3, 4]
+
+
 def test_the_first_of_two_equal_keys_is_kept():
     root, diagnostics = read("f.yaml", "a: 1\nb: 2\na: 3\n")
     assert plain(root) == {"a": "1", "b": "2"}
