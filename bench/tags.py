@@ -81,7 +81,7 @@ def main(rounds: int = 15) -> None:
     print(f"{'median of ' + str(rounds):<28}{'verdict ms':>12}{'+ ms':>8}{'target':>8}{'push ms':>10}{'+ ms':>8}")
     for name, took in medians.items():
         target = "" if took is base else str(TARGET)
-        more = Took(took.verdict - base.verdict, took.push - base.push)
+        more = Took(took.push - base.push, took.verdict - base.verdict)
         print(f"{name:<28}{took.verdict:>12.1f}{more.verdict:>8.1f}{target:>8}{took.push:>10.1f}{more.push:>8.1f}")
 
 
