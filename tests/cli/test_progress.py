@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.cli.progress import DELAY, RENEWED, Progress
+from tests.support.screen import pieces
 from tests.support.sealed import Sealed
 
 ROOT = Path(__file__).parents[2]
@@ -34,14 +35,7 @@ def in_terminal(*words: str) -> str:
     child, terminal = pty.fork()
     if child == 0:
         os.execve(sys.executable, [sys.executable, "-m", "agent", *words], os.environ | {"PYTHONPATH": str(ROOT)})
-    shown = b""
-    while True:
-        try:
-            piece = os.read(terminal, 65536)
-        except OSError:
-            break
-        shown += piece
-    os.close(terminal)
+    shown = b"".join(pieces(terminal))
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, shown
     return shown.decode()
 

@@ -16,6 +16,7 @@ import pytest
 from agent.worker.leftovers import KEPT
 from tests.support.farm import Farm
 from tests.support.repo import Repo
+from tests.support.screen import pieces
 
 ROOT = Path(__file__).parents[2]
 IN_SHELL = "a shell with its files"
@@ -199,18 +200,11 @@ def in_terminal(typed: dict[str, str], *words: str, **environment: str) -> tuple
             sys.executable, [sys.executable, "-m", "agent", "run", *words], os.environ | {"PYTHONPATH": str(ROOT)} | environment
         )
     shown, seen = b"", 0
-    while True:
-        try:
-            piece = os.read(terminal, 65536)
-        except OSError:
-            break
-        if not piece:
-            break
+    for piece in pieces(terminal):
         shown += piece
         if waiting and waiting[0][0].encode() in shown[seen:]:
             os.write(terminal, waiting.pop(0)[1].encode())
             seen = len(shown)
-    os.close(terminal)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), shown.decode(errors="replace")
 
 

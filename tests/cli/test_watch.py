@@ -6,6 +6,8 @@ import re
 import sys
 from pathlib import Path
 
+from tests.support.screen import pieces
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -34,15 +36,10 @@ def test_a_terminal_shows_the_tree_as_it_changes(repo, call):
         words = [sys.executable, "-m", "agent", "watch", "release", "--repo", str(repo.bare)]
         os.execve(sys.executable, words, os.environ | {"PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "100"})
     shown = b""
-    while True:
-        try:
-            piece = os.read(terminal, 65536)
-        except OSError:
-            break
+    for piece in pieces(terminal):
         shown += piece
         if b"% of " in shown:
             repo.let("unit")
-    os.close(terminal)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     text = shown.decode()
     assert "█" in text or "░" in text
