@@ -4,11 +4,12 @@ A group is resolved once for an attempt. What it was then is kept in a file, unt
 a worker that comes after finds the same hosts, whatever the inventory says by then.
 """
 
+import os
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from threading import Event, Lock, Thread
 from typing import Protocol
 
 import msgspec
@@ -64,7 +65,7 @@ class Fleet:
         self._records = records
         self._find = find
         self._build = build
-        self._lock = Lock()
+        self._lock = threading.Lock()
         self._executors: dict[tuple[str, Host], SshExecutor] = {}
 
     def hosts(self, group: str) -> tuple[Host, ...]:
@@ -88,14 +89,16 @@ class Fleet:
         if path.exists():
             return _read(path).hosts
         assigned = Assigned(execution=execution, group=group, hosts=self.hosts(group))
+        fresh = self._records / f"{attempt}.{threading.get_ident()}.new"  # hosts of a group may ask at once: the first one counts
         try:
             self._records.mkdir(mode=0o700, parents=True, exist_ok=True)
-            fresh = path.with_suffix(".new")
             fresh.write_bytes(msgspec.json.encode(assigned))
-            fresh.replace(path)
+            with suppress(FileExistsError):
+                os.link(fresh, path)
+            fresh.unlink()
         except OSError as error:
             raise EnvironmentFault(f"{path}: {error.strerror}", hint="is the disk full?") from error
-        return assigned.hosts
+        return _read(path).hosts
 
     def fleets(self, group: str) -> tuple[str, ...]:
         """The two groups that a group stands for; none if it has hosts of its own. Raises RefusedError."""
@@ -128,7 +131,7 @@ class Fleet:
     def prepare(self, job: Job) -> None:
         """See Executor. Nothing: whether the hosts may be reached is judged when the attempt starts."""
 
-    def run(self, job: Job, log: LogSink, stop: Event) -> Ending:
+    def run(self, job: Job, log: LogSink, stop: threading.Event) -> Ending:
         """See Executor. A job is for one host: `on` gives its executor."""
         return Ending(reason=Reason.POLICY, message="a script runs on the hosts of a group: write `hosts: GROUP`")
 
@@ -145,7 +148,11 @@ class Fleet:
     def sweep(self, keep: frozenset[str]) -> tuple[str, ...]:
         """See Executor. Hosts that answer late are swept in the background."""
         removed: list[str] = []
-        threads = [Thread(target=self._sweep, args=(path, keep, removed), daemon=True) for path in self._records.glob("*.json")]
+        for unfinished in self._records.glob("*.new"):
+            unfinished.unlink(missing_ok=True)
+        threads = [
+            threading.Thread(target=self._sweep, args=(path, keep, removed), daemon=True) for path in self._records.glob("*.json")
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
