@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
     """Run until there is nothing left to do; 0, or 1 if the repository cannot be worked on."""
     repository = Path(arguments[0]).resolve()
     home = str(repository / "pipeline")
-    lock, bell = (int(arguments[2]), int(arguments[1])) if len(arguments) == 3 else (_lock(home), -1)
+    lock, bell = _passed_on(arguments[1:]) if len(arguments) == 3 else (_lock(home), -1)
     if lock < 0:
         return 0  # somebody else works, and listens
     try:
@@ -59,6 +59,14 @@ def _work(repository: Path, home: str, lock: int, descriptor: int) -> int:
         if not worker.loop.is_needed():
             _mark(lock, "")
             return 0
+
+
+def _passed_on(descriptors: list[str]) -> tuple[int, int]:
+    """Lock and bell as `idle` hands them over; from here on no process that is started keeps them when this one has died."""
+    bell, lock = (int(one) for one in descriptors)
+    for descriptor in (bell, lock):
+        os.set_inheritable(descriptor, False)
+    return lock, bell
 
 
 def _lock(home: str) -> int:

@@ -90,6 +90,22 @@ def test_one_that_waits_for_people_is_left_in_peace(repo, call):
     assert "agent.worker.idle" in words(idle)
 
 
+def test_what_runs_holds_nothing_of_a_worker_that_was_idle(repo, call):
+    """Lock and bell went through two exec; a process that got them too would keep the next worker out as long as it runs."""
+    ask = "triggers: []\nstages:\n  - name: ask\n    actions: [{name: qa, approval: {by: [alice]}}]\n"
+    build = f"triggers: []\nstages:\n{repo.stage('build')}"
+    repo.commit_and_push({".pipeline/ask.yaml": ask, ".pipeline/release.yaml": build})
+    assert call("start", "ask")[0] == 0
+    repo.wait(lambda: any("agent.worker.idle" in words(pid) for pid in repo.workers), "the worker is idle")
+    call("start", "release", "--detach")
+    repo.wait_until_runs("build")
+    repo.kill_worker()
+    assert call("worker", "--all") == (0, f"{repo.bare}: worker started\n", "")
+    repo.let("build")
+    repo.wait_for("Succeeded")
+    assert repo.ran("build") == ["1 1"]
+
+
 def words(pid):
     try:
         return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
