@@ -31,7 +31,7 @@ from agent.state.requests import Request, Requests
 from agent.state.transitions import Transitions
 from agent.worker import spawn, wake
 
-PATIENCE = 10.0  # seconds for a worker to start and to answer
+PATIENCE = 30.0  # seconds for a worker to start and to answer, on a machine whose disk is busy
 PAUSE = 0.02  # seconds between two looks for the answer
 LAST_WORDS = 20  # lines at the end of the agent's log among which a reason is looked for
 RECENT = 20  # executions whose plans say which stages there are
@@ -159,6 +159,8 @@ class Desk:
             if found and found.state != "open":
                 return found
             worker = self.still_lives(worker)
+            if not worker and not wake.is_heard(str(self.home)):
+                worker = self.wake()  # the one that heard us has died, or ended beside us
             time.sleep(PAUSE)
         raise EnvironmentFault(
             f"no worker has answered within {PATIENCE:.0f} seconds",

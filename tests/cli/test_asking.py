@@ -2,6 +2,7 @@
 
 import os
 import pwd
+from threading import Thread
 
 import pytest
 
@@ -105,6 +106,22 @@ def test_a_worker_that_listens_and_does_not_answer(repo, call, monkeypatch):
     code, out, _ = call("resume", repo.bare)
     assert code == 0, out
     repo.wait_until_runs("build")  # the request was kept
+
+
+def test_a_worker_that_heard_and_is_gone_is_replaced(repo, call):
+    repo.commit_release(repo.stage("build"))
+    listener = wake.listen(str(repo.directory))
+
+    def leave() -> None:
+        os.read(listener, 1)  # blocks until somebody has rung
+        os.close(listener)
+
+    os.set_blocking(listener, True)
+    deaf = Thread(target=leave)
+    deaf.start()
+    assert call("start", "release", "--detach")[0] == 0
+    deaf.join()
+    repo.wait_until_runs("build")
 
 
 def test_a_worker_that_dies_says_why(repo, call):
