@@ -192,18 +192,27 @@ def test_only_one_at_a_time(repo, call, tmp_path):
 
 
 def in_terminal(typed: dict[str, str], *words: str, **environment: str) -> tuple[int, str]:
-    """Exit code of `git pipeline run`, and what a terminal shows of it where somebody types when asked."""
+    """Exit code of `git pipeline run`, and what a terminal shows of it where somebody types when asked.
+
+    What nothing comes of is typed again: Python misses a Ctrl-C that comes in the moment before it reads.
+    """
     waiting = list(typed.items())
     child, terminal = pty.fork()
     if child == 0:
         os.execve(
             sys.executable, [sys.executable, "-m", "agent", "run", *words], os.environ | {"PYTHONPATH": str(ROOT)} | environment
         )
-    shown, seen = b"", 0
-    for piece in pieces(terminal):
+    shown, seen, last = b"", 0, b""
+
+    def again() -> None:
+        if last == b"\x03" and shown[seen:].strip() in {b"", b"^C"}:
+            os.write(terminal, last)
+
+    for piece in pieces(terminal, again):
         shown += piece
         if waiting and waiting[0][0].encode() in shown[seen:]:
-            os.write(terminal, waiting.pop(0)[1].encode())
+            last = waiting.pop(0)[1].encode()
+            os.write(terminal, last)
             seen = len(shown)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), shown.decode(errors="replace")
 
