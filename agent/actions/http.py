@@ -4,18 +4,21 @@ import json
 from datetime import timedelta
 from typing import Annotated, Literal
 
+import msgspec
 from pydantic import Field
 
 from agent.actions.base import Attempt, Context, options_of
+from agent.actions.memory import Unknown
 from agent.actions.remote import RemoteAction, Work, failed, succeeded
-from agent.actions.server import Answer, Server
+from agent.actions.server import Answer, Server, Unheard
 from agent.definition.section import Section
-from agent.definition.values import Duration, Text, Texts, Whole
+from agent.definition.values import Duration, Flag, Text, Texts, Whole
 from agent.errors import EnvironmentFault
-from agent.model.outcome import Outcome
+from agent.model.outcome import Outcome, Reason
 
 CAP = 64 * 1024  # bytes of an answer that are read
 SHOWN = 2000  # characters of it in a message or an output
+UNSAFE = frozenset({"POST", "PATCH"})  # what is asked for twice may be done twice (RFC 9110, 9.2.2)
 
 
 class HttpOptions(Section):
@@ -34,10 +37,24 @@ class HttpOptions(Section):
     )
     retries: Annotated[Whole, Field(ge=0, le=100)] = Field(default=0, description="How often it is called again if it is not so.")
     wait: Duration = Field(default=timedelta(seconds=30), description="The most that one call waits for the server to go on.")
+    idempotent: Flag = Field(
+        default=False,
+        description="Whether the server does a POST or PATCH once, however often it comes with the same `Idempotency-Key`: then "
+        "one is called again whose answer nobody heard.",
+    )
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether it may be called again although nobody knows what a former call did."""
+        return self.idempotent or self.method not in UNSAFE
 
 
 class HttpAction(RemoteAction[HttpOptions]):
-    """A Provider. All calls of an attempt have one `Idempotency-Key`, by which a server can tell that one comes again."""
+    """A Provider. All calls of an attempt have one `Idempotency-Key`, by which a server can tell that one comes again.
+
+    A POST or PATCH whose answer nobody heard, because the agent ended or the line broke, is not called again without a word that
+    it may be: Reason.LOST, as nobody knows what became of it.
+    """
 
     Options = HttpOptions
     outputs = ("status", "body")
@@ -52,15 +69,22 @@ class HttpAction(RemoteAction[HttpOptions]):
         server = work.context.server(work.attempt, options.url)
         headers = _headers(work, options)
         left = iter(range(options.retries, -1, -1))
+        once = work.memory.once if options.is_repeatable else work.memory.never_twice
 
         def look() -> Outcome | None:
-            outcome = _called(work, server, options, headers)
+            try:
+                told = once("told", lambda: msgspec.json.encode(_called(work, server, options, headers)).decode())
+            except Unknown as why:
+                return failed(f"the {options.method} was sent, and nobody knows what became of it: {why}", reason=Reason.LOST)
+            outcome = msgspec.json.decode(told, type=Outcome)
             if outcome.succeeded or not next(left):
                 return outcome
+            work.memory.put("told", "")
             work.say(f"{outcome.message}; trying again")
             return None
 
-        work.check()
+        if not work.memory.get("told"):
+            work.check()
         return work.wait(look)
 
 
@@ -74,10 +98,13 @@ def _headers(work: Work, options: HttpOptions) -> dict[str, str]:
 
 
 def _called(work: Work, server: Server, options: HttpOptions, headers: dict[str, str]) -> Outcome:
+    """What came of one call. Raises Unavailable if it is to be made later."""
     try:
         with server.ask(options.method, options.url, options.body.encode(), headers, options.wait.total_seconds()) as answer:
             said = _read(work, answer)
     except EnvironmentFault as fault:
+        if isinstance(fault, Unheard) and not options.is_repeatable:
+            raise Unknown(fault.message) from fault
         return failed(fault.message)
     outputs = {"status": str(answer.status), "body": said[:SHOWN]}
     if wrong := _wrong(options, answer.status, said):

@@ -13,6 +13,11 @@ from agent.errors import EnvironmentFault
 from agent.executors.base import LogSink
 
 LINE = 64 * 1024  # bytes
+_BEGUN = "begun"
+
+
+class Unknown(Exception):
+    """What must not be done twice was begun, and nobody heard how it ended."""
 
 
 class Memory:
@@ -43,6 +48,22 @@ class Memory:
     def once(self, key: str, make: Callable[[], str]) -> str:
         """The remembered value, else what `make` gives; made again only by a crash before it could be remembered."""
         return self.get(key) or self.put(key, make())
+
+    def never_twice(self, key: str, make: Callable[[], str]) -> str:
+        """The same for what must not be made again. Raises Unknown if it was begun and a crash came in between.
+
+        An EnvironmentFault of `make` means that it was surely not done; where nobody can tell, it raises Unknown itself.
+        """
+        if self.get(key) == _BEGUN:
+            raise Unknown("the agent ended before there was an answer")
+        if known := self.get(key):
+            return known
+        self.put(key, _BEGUN)
+        try:
+            return self.put(key, make())
+        except EnvironmentFault:
+            self.put(key, "")
+            raise
 
 
 class KeptLog:

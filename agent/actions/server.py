@@ -17,8 +17,12 @@ CAP = 16 * 1024 * 1024  # bytes of a document
 BUSY = frozenset({429, 502, 503, 504})
 
 
+class Unheard(Unavailable):
+    """It was asked, and its answer did not come or broke off: what it was asked for may have been done."""
+
+
 class Answer:
-    """An answer, read while its connection stands. Each method raises Unavailable where it breaks off."""
+    """An answer, read while its connection stands. Each method raises Unheard where it breaks off."""
 
     def __init__(self, answer: http.client.HTTPResponse, whence: str) -> None:
         self.status = answer.status
@@ -76,11 +80,17 @@ class Server(Value, frozen=True, kw_only=True):
     def ask(
         self, method: str, url: str, body: bytes = b"", headers: Mapping[str, str] | None = None, wait: float = WAIT
     ) -> Iterator[Answer]:
-        """One request; redirects are not followed. Raises Unavailable, and EnvironmentFault for what HTTP does not allow."""
+        """One request; redirects are not followed.
+
+        Raises Unavailable where nobody is there, Unheard, a kind of it, once something was sent, and EnvironmentFault for what
+        HTTP does not allow.
+        """
         parts = urlsplit(url)
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         target = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
         with contextlib.closing(kind(parts.hostname or "", parts.port, timeout=wait)) as connection:
+            with _heard(parts.netloc, Unavailable):
+                connection.connect()
             with _heard(parts.netloc):
                 connection.request(method, target, body or None, self._headers(headers or {}))
                 answer = connection.getresponse()
@@ -117,11 +127,11 @@ class Server(Value, frozen=True, kw_only=True):
 
 
 @contextlib.contextmanager
-def _heard(whence: str) -> Iterator[None]:
+def _heard(whence: str, fault: type[Unavailable] = Unheard) -> Iterator[None]:
     try:
         yield
     except (OSError, http.client.HTTPException) as error:
-        raise Unavailable(f"no answer from {whence}: {error}", hint="is the server up?") from error
+        raise fault(f"no answer from {whence}: {error}", hint="is the server up?") from error
     except ValueError as error:  # its text would show the header, and with it the secret
         raise EnvironmentFault("the URL or a header has a character that HTTP does not allow") from error
 

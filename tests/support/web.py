@@ -20,7 +20,7 @@ class Asked(NamedTuple):
 
 
 class Web:
-    """`answers` are used up one by one: a status, with headers if need be; without any it is 200."""
+    """`answers` are used up one by one: a status, with headers if need be; without any it is 200. 0 hangs up."""
 
     def __init__(self) -> None:
         self.asked: list[Asked] = []
@@ -34,6 +34,9 @@ class Web:
                 web.asked.append(Asked(self.command, self.path, dict(self.headers), body))
                 web.before()
                 status, headers = web.answers.popleft() if web.answers else (200, {})
+                if not status:
+                    self.close_connection = True
+                    return
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name, value)
@@ -41,7 +44,7 @@ class Web:
                 self.end_headers()
                 self.wfile.write(b"ok")
 
-            do_GET = do_PUT = do_POST
+            do_GET = do_PUT = do_PATCH = do_DELETE = do_POST
 
             def log_message(self, *_: object) -> None:
                 pass

@@ -1,6 +1,7 @@
 """One real push whose actions go elsewhere: a build on a Jenkins, a call, pipelines of this repository and of another one."""
 
 import json
+from threading import Barrier
 
 import pytest
 from click.testing import CliRunner
@@ -44,6 +45,15 @@ stages:
     actions:
       - {name: site, uses: pipeline, with: {pipeline: site, variables: {build: "${{ integration.build }}"}}}
       - {name: fleet, uses: pipeline, with: {pipeline: roll-out, repository: infra, stop: true}}
+"""
+CALLS = """\
+triggers: [{push: {branches: [main]}}]
+stages:
+  - name: calls
+    actions:
+      - {name: once, uses: http, with: {url: "URL/open/once", method: POST, retries: 3}}
+      - {name: known, uses: http, with: {url: "URL/open/known", method: POST, idempotent: true}}
+      - {name: put, uses: http, with: {url: "URL/open/put", method: PUT}}
 """
 
 
@@ -118,3 +128,26 @@ def test_a_stop_ends_elsewhere_what_it_should_and_nothing_else(pair):
     ours.let("page")
     ours.wait(lambda: ours.row(1, "site").status == "Succeeded", "what it did not want to stop goes on")
     assert "site #1 goes on without us" in ours.feed()
+
+
+def test_a_call_that_was_sent_by_a_killed_worker_is_sent_again_only_if_that_does_no_harm(tmp_path, web):
+    """kill -9 once the server has all three, before any of them is answered."""
+    repo = Working(tmp_path)
+    repo.configure(f'linger = "PT0.3S"\nprotected = ["main"]\n[servers.hooks]\nurl = "{web.url}/open/"\n')
+    killed = []
+    together = Barrier(3, lambda: killed.append(repo.kill_worker()))
+    web.before = lambda: together.wait(60)
+    try:
+        repo.commit_and_push({".pipeline/release.yaml": CALLS.replace("URL", web.url)})
+        repo.wait(lambda: killed, "the worker is killed")
+        web.before = lambda: None
+        call("resume", str(repo.bare))
+        repo.wait_for("Failed")
+        repo.wait(lambda: repo.note("pipeline-record", repo.head), "it is published")
+    finally:
+        repo.end()
+    assert sorted(asked.path for asked in web.asked) == ["/open/known"] * 2 + ["/open/once"] + ["/open/put"] * 2
+    assert len({asked.headers["Idempotency-Key"] for asked in web.asked}) == 3
+    (stage,) = json.loads(repo.note("pipeline-record", repo.head))["stages"]
+    ends = {action["name"]: (action["status"], action.get("reason", "")) for action in stage["actions"]}
+    assert ends == {"once": ("Failed", "lost"), "known": ("Succeeded", ""), "put": ("Succeeded", "")}

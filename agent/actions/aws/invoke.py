@@ -8,8 +8,9 @@ from threading import Thread
 from pydantic import Field
 
 from agent.actions.aws.place import AwsAction, AwsOptions
+from agent.actions.memory import Unknown
 from agent.actions.remote import Work, failed, succeeded
-from agent.aws.session import AwsBusy, AwsFault, Clients, Service
+from agent.aws.session import AwsBusy, Clients, Service
 from agent.definition.values import KeyName, Text
 from agent.model.outcome import Outcome, Reason
 
@@ -37,10 +38,12 @@ class InvokeAction(AwsAction[InvokeOptions]):
     def act(self, work: Work, options: InvokeOptions, aws: Clients) -> Outcome:
         """See AwsAction."""
         link = f"https://console.aws.amazon.com/lambda/home?region={aws.region}#/functions/{options.function.partition(':')[0]}"
+        if not work.memory.get("heard"):
+            work.check()
         try:
-            heard = work.memory.once("heard", lambda: _answer(work, options, aws("lambda", is_once=True)))
-        except Unheard as unheard:
-            return failed(f"{options.function} was called, and nobody knows how it ended: {unheard}", link, reason=Reason.LOST)
+            heard = work.memory.never_twice("heard", lambda: _answer(work, options, aws("lambda", is_once=True)))
+        except Unknown as why:
+            return failed(f"{options.function} was called, and nobody knows how it ended: {why}", link, reason=Reason.LOST)
         said, is_error, log = json.loads(heard)
         line = work.output("log")
         for each in log.splitlines():
@@ -53,17 +56,9 @@ class InvokeAction(AwsAction[InvokeOptions]):
         return succeeded(outputs.get("message") or f"{options.function} has answered", link, outputs)
 
 
-class Unheard(Exception):
-    """The function may have run, and its answer did not come."""
-
-
 def _answer(work: Work, options: InvokeOptions, service: Service) -> str:
     """What it says, while the work may go on: a function that was called cannot be stopped. Raises Interrupted."""
-    if work.memory.get("called"):
-        raise Unheard("the agent ended while it ran")
-    work.check()
     body = json.dumps({**options.payload, "execution": _about(work)}).encode()
-    work.memory.put("called", work.token)
     heard: Future[str] = Future()
 
     def call() -> None:
@@ -75,11 +70,7 @@ def _answer(work: Work, options: InvokeOptions, service: Service) -> str:
     Thread(target=call, daemon=True).start()  # one that goes on after a stop holds up nobody
     while not wait([heard], LOOK).done:
         work.check()
-    try:
-        return heard.result()
-    except AwsFault:
-        work.memory.put("called", "")  # it never ran
-        raise
+    return heard.result()
 
 
 def _call(service: Service, function: str, body: bytes) -> str:
@@ -89,7 +80,7 @@ def _call(service: Service, function: str, body: bytes) -> str:
     except AwsBusy as fault:
         if fault.code == "TooManyRequestsException":  # it was not called
             raise
-        raise Unheard(fault.message) from fault
+        raise Unknown(fault.message) from fault
     log = base64.b64decode(answer.get("LogResult", ""))
     return json.dumps([answer["Payload"].decode(errors="replace"), "FunctionError" in answer, log.decode(errors="replace")])
 
