@@ -119,7 +119,7 @@ class Context(Protocol):
         """
 
     def send(self, attempt: Attempt, to: str, subject: str, message: str) -> None:
-        """Queue a message to one of the operator's destinations of notifications; again with the same id for the same attempt.
+        """Queue a message to one of the operator's destinations of notifications; an attempt's once, however often it is called.
 
         Raises RefusedError if the operator does not open it to the attempt.
         """

@@ -57,12 +57,6 @@ class Work:
             self._log.say(f"{self.place}: {text}" if self.place else text)
             self._said = self.memory.put("said", text)
 
-    def do(self, key: str, act: Callable[[], object]) -> None:
-        """Do something once; again only by a crash before it could be remembered."""
-        if not self.memory.get(key):
-            act()
-            self.memory.put(key, "done")
-
     def output(self, name: str) -> Callable[[str], None]:
         """Takes the lines of an output of this name, always from its first one on."""
         return self.stream(name).line

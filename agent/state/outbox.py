@@ -5,7 +5,7 @@ Each target is told in the order of the events. What could not be delivered for 
 
 from typing import NamedTuple
 
-from agent.state.database import Database
+from agent.state.database import Database, Transaction
 
 KEPT = 1000  # given up messages; older ones are forgotten
 
@@ -33,11 +33,20 @@ class Outbox:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    def transaction(self) -> Transaction:
+        """A block that queues all or nothing."""
+        return self._database.transaction()
+
     def add(self, target: str, label: str, event: str, at: str, body: bytes) -> None:
         """Queue a message, in the transaction of the caller; it is due at once."""
         with self._database.transaction():
             sql = "INSERT INTO outbox (target, label, event, at, body, next_at) VALUES (?, ?, ?, ?, ?, ?)"
             self._database.write(sql, (target, label, event, at, body, at))
+
+    def is_first(self, message: str, execution: str) -> bool:
+        """Whether a message of an execution was never queued before; from now on it was. In the transaction that queues it."""
+        with self._database.transaction():
+            return self._database.write("INSERT OR IGNORE INTO sent VALUES (?, ?)", (message, execution)) == 1
 
     def heads(self) -> tuple[Letter, ...]:
         """The oldest open message of each target: the one that is to be delivered next."""

@@ -144,6 +144,7 @@ class Queue:
         with self._database.transaction():
             if self._database.write(f"DELETE FROM executions WHERE id = ? AND NOT {_ACTIVE}", (execution,)):
                 self._database.write("DELETE FROM events WHERE execution = ?", (execution,))
+                self._database.write("DELETE FROM sent WHERE execution = ?", (execution,))
 
     def _one(self, test: str, *values: object) -> Row | None:
         found = self._rows(f"WHERE {test}", *values)

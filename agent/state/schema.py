@@ -57,5 +57,7 @@ _INBOX = (
     "CREATE INDEX inbox_open ON inbox (remote) WHERE state = 'open'",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _POLICIES, _OUTSIDE, _OUTBOX, _INBOX)
+_SENT = ("CREATE TABLE sent (id TEXT PRIMARY KEY, execution TEXT NOT NULL)", "CREATE INDEX sent_execution ON sent (execution)")
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _POLICIES, _OUTSIDE, _OUTBOX, _INBOX, _SENT)
 VERSION = len(MIGRATIONS)

@@ -67,8 +67,13 @@ class Deliveries:
         return partial(self._queue, execution.label, letters) if letters else None
 
     def send(self, rule: Notify, notice: Notice) -> None:
-        """Queue what a pipeline itself has to say, for one destination. From any thread. Raises EnvironmentFault."""
-        self._queue(notice.execution.label, ((target_of(rule).key, notice),))
+        """Queue what a pipeline itself has to say, for one destination; once, however often it is sent. From any thread.
+
+        Raises EnvironmentFault.
+        """
+        with self._outbox.transaction():
+            if self._outbox.is_first(notice.id, notice.execution.id):
+                self._queue(notice.execution.label, ((target_of(rule).key, notice),))
         self._ring()
 
     def _queue(self, label: str, letters: tuple[tuple[str, Notice], ...]) -> None:

@@ -9,6 +9,7 @@ from agent.model.execution import Execution, TriggerType
 from agent.model.outcome import Status
 from agent.state.database import open_database
 from agent.state.journal import Journal
+from agent.state.outbox import Outbox
 from agent.state.queue import ACTIVE, Queue
 
 
@@ -109,12 +110,15 @@ def test_unpublished_until_the_notes_have_all_events(database, queue):
 def test_what_runs_cannot_be_removed(database, queue):
     one, _ = queue.enqueue(fields(1))
     Journal(database).append(one, 0, "t", [b"1"])
+    assert Outbox(database).is_first("message", one)
     queue.remove(one)
     assert queue.get(one) is not None
+    assert not Outbox(database).is_first("message", one)
     queue.set_status(one, "Succeeded", ended_at="t")
     queue.remove(one)
     assert queue.get(one) is None
     assert Journal(database).read(one) == ()
+    assert Outbox(database).is_first("message", one), "nothing of it is kept"
 
 
 def test_ten_thousand_are_paged_by_the_indexes(database, queue):

@@ -6,6 +6,8 @@ import pytest
 
 from agent.state.database import open_existing
 from agent.state.outbox import Outbox
+from tests.support.faults import record
+from tests.support.system import System
 from tests.support.working import CONFIG, Working
 
 RULE = '[[notify]]\nevents = ["execution.*", "approval.needed", "stage.failed"]\nwebhook = "{url}/hook"\nsecret = "KEY"\n'
@@ -147,3 +149,30 @@ def test_a_pipeline_sends_a_message(repo, web):
     (told,) = web.asked
     body = json.loads(told.body)
     assert (told.path, told.headers["X-Git-Pipeline-Event"], body["message"]) == ("/team", "message.sent", "this is 1")
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        "Outbox.add 1 before",
+        "Outbox.add 1 after",
+        "Deliveries.send 1 after",
+        "Outbox.delivered 1 before",
+        "Outbox.delivered 1 after",
+    ],
+)
+def test_a_worker_that_is_killed_while_it_sends_a_message_queues_it_once(made: System, web, point):
+    made.configure(f'protected = ["main"]\n[[notify]]\nname = "team"\nwebhook = "{web.url}/team"\n')
+    made.commit({".pipeline/release.yaml": TELLS})
+    made.queued()
+    assert made.work(at=point) == -9
+    assert made.work() == 0, made.log
+    assert record(made)["status"] == "Succeeded"
+    database = open_existing(str(made.directory / "state.db"))
+    try:
+        assert Outbox(database).heads() == ()
+        assert database.rows("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'") == [(1,)]  # how many there ever were
+    finally:
+        database.close()
+    assert len({asked.headers["X-Git-Pipeline-Delivery"] for asked in web.asked}) == 1
+    assert point != "Outbox.delivered 1 before" or len(web.asked) == 2  # it may well come again, as the same one

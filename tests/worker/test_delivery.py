@@ -5,6 +5,7 @@ import threading
 import time
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from agent.config import parse
@@ -15,7 +16,7 @@ from agent.state.database import open_database
 from agent.state.outbox import Outbox
 from agent.worker.delivery import GIVE_UP, LONGEST, Deliveries
 from agent.worker.pool import Pool
-from tests.support.notices import RELEASE, fails
+from tests.support.notices import RELEASE, fails, one
 from tests.support.stories import NOON, Story
 
 RULES = """
@@ -214,3 +215,15 @@ def test_a_bug_in_telling_stops_no_execution(bench):
     bench.deliveries = Deliveries(bench.outbox, Broken(), bench.pool, bench.ring, bench.log, lambda: bench.now)
     bench.queue(fails())
     assert "ZeroDivisionError" in bench.text.getvalue()
+
+
+def test_what_a_pipeline_sends_is_queued_once_also_if_it_was_delivered_meanwhile(bench):
+    (rule,) = parse({"config.toml": b'[[notify]]\nname = "team"\nwebhook = "https://one.example.com"\n'}).notify
+    notice = one("execution.started")
+    other = msgspec.structs.replace(notice, id=f"{notice.id}-2")
+    for each in (notice, notice, other):
+        bench.deliveries.send(rule, each)
+        bench.now = NOON + timedelta(hours=1)
+        bench.look()
+    assert [told.id for told in bench.wires.dummies[ONE].taken] == [notice.id, other.id]
+    assert bench.rung >= 3
