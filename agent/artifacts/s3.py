@@ -12,7 +12,7 @@ from typing import Any
 from agent.artifacts.base import Place, Stored
 from agent.artifacts.local import LocalStore
 from agent.artifacts.opening import Opening
-from agent.aws.session import AwsFault, Identity, Sessions
+from agent.aws.session import AwsFault, Clients, Identity, Service, Sessions
 from agent.errors import EnvironmentFault, RefusedError
 from agent.settings import Artifacts, Replica
 
@@ -74,9 +74,7 @@ class S3Store:
 
     def stored(self) -> tuple[Stored, ...]:
         prefix = f"{self._settings.prefix}sha256/"
-        with self._said("artifacts"):
-            pages = self._client().get_paginator("list_objects_v2").paginate(Bucket=self._main.bucket, Prefix=prefix)
-            objects = [each for page in pages for each in page.get("Contents", ())]
+        objects = self._s3("artifacts").pages("list_objects_v2", "Contents", Bucket=self._main.bucket, Prefix=prefix)
         found = {each["Key"].rpartition("/")[2]: each for each in objects}
         return tuple(Stored(name, each["Size"], each["LastModified"]) for name, each in sorted(found.items()))
 
@@ -85,15 +83,11 @@ class S3Store:
         return (*self._near.sweep(before), *self._abort_uploads(before), *self._remove_copies(before))
 
     def _abort_uploads(self, before: datetime) -> Iterator[str]:
-        bucket = self._main.bucket
-        with self._said("unfinished uploads"):
-            pages = self._client().get_paginator("list_multipart_uploads")
-            for page in pages.paginate(Bucket=bucket, Prefix=f"{self._settings.prefix}sha256/"):
-                for upload in page.get("Uploads", ()):
-                    if upload["Initiated"] < before:
-                        key, name = upload["Key"], upload["UploadId"]
-                        self._client().abort_multipart_upload(Bucket=bucket, Key=key, UploadId=name)
-                        yield f"an unfinished upload of {key}"
+        bucket, s3 = self._main.bucket, self._s3("unfinished uploads")
+        for upload in s3.pages("list_multipart_uploads", "Uploads", Bucket=bucket, Prefix=f"{self._settings.prefix}sha256/"):
+            if upload["Initiated"] < before:
+                s3("abort_multipart_upload", Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+                yield f"an unfinished upload of {upload['Key']}"
 
     def _remove_copies(self, before: datetime) -> Iterator[str]:
         for one in self._near.stored():
@@ -102,7 +96,7 @@ class S3Store:
                 yield f"the copy of {one.digest}, which is in {self._main.bucket}"
 
     def place(self, digest: str, region: str = "") -> Place:
-        key, own = self._key(digest), self._region()
+        key, own = self._key(digest), self._aws().region
         if region in {"", own}:
             if self._head(self._main.bucket, key) is None:
                 self._upload(self._near.fetch(digest), digest)  # stored before the bucket was chosen
@@ -117,25 +111,17 @@ class S3Store:
         return Place(replica.bucket, key, region)
 
     def _upload(self, archive: Path, digest: str) -> None:
-        key = self._key(digest)
-        with self._said(f"artifact {digest}"):
-            extra = {"ChecksumAlgorithm": "SHA256", **_encryption(self._main)}
-            self._client().upload_file(str(archive), self._main.bucket, key, ExtraArgs=extra)
+        extra = {"ChecksumAlgorithm": "SHA256", **_encryption(self._main)}
+        with archive.open("rb") as file:
+            self._s3(f"artifact {digest}").upload(file, self._main.bucket, self._key(digest), **extra)
 
     def _copy(self, source: Place, replica: Replica, region: str) -> None:
-        with self._said(f"copy of {source.key} to {region}"):
-            self._client(region).copy(
-                {"Bucket": source.bucket, "Key": source.key},
-                replica.bucket,
-                source.key,
-                ExtraArgs=_encryption(replica),
-                SourceClient=self._client(),
-            )
+        about = f"copy of {source.key} to {region}"
+        self._s3(about, region).copy(self._s3(about), source.bucket, source.key, replica.bucket, **_encryption(replica))
 
     def _download(self, digest: str, key: str, file: Path) -> None:
         try:
-            with self._said(f"artifact {digest}"):
-                self._client().download_file(self._main.bucket, key, str(file))
+            self._s3(f"artifact {digest}").download(self._main.bucket, key, file)
         except AwsFault as fault:
             if fault.code not in _ABSENT:
                 raise
@@ -145,37 +131,27 @@ class S3Store:
 
     def _head(self, bucket: str, key: str, region: str = "") -> Mapping[str, Any] | None:
         try:
-            with self._said(f"{key} in {bucket}"):
-                found: dict[str, Any] = self._client(region).head_object(Bucket=bucket, Key=key)
+            return self._s3(f"{key} in {bucket}", region)("head_object", Bucket=bucket, Key=key)
         except AwsFault as fault:
             if fault.code in _ABSENT:
                 return None
             raise
-        return found
 
     def _delete(self, bucket: str, key: str, found: Mapping[str, Any], region: str) -> None:
         """In a bucket with versions only the one that was looked at: a newer one was put by somebody who needs it."""
         version = {"VersionId": found["VersionId"]} if found.get("VersionId") else {}
-        with self._said(f"removal of {key}"):
-            self._client(region).delete_object(Bucket=bucket, Key=key, **version)
+        self._s3(f"removal of {key}", region)("delete_object", Bucket=bucket, Key=key, **version)
 
     def _key(self, digest: str) -> str:
         self._near.has(digest)  # a ValueError for what is no digest
         return f"{self._settings.prefix}sha256/{digest[:2]}/{digest}"
 
-    def _client(self, region: str = "") -> Any:  # noqa: ANN401 - boto3 makes clients at run time
+    def _s3(self, about: str, region: str = "") -> Service:
+        return self._aws(region)("s3", about=f"S3: {about}")
+
+    def _aws(self, region: str = "") -> Clients:
         identity = Identity(self._settings.role, self._settings.external_id)
-        return self._sessions.client_of("s3", identity, region or self._settings.region)
-
-    def _region(self) -> str:
-        if self._settings.region:
-            return self._settings.region
-        with self._said("region"):
-            region: str = self._client().meta.region_name
-        return region
-
-    def _said(self, what: str) -> Any:  # noqa: ANN401 - a context manager of the sessions
-        return self._sessions.said(f"S3: {what}")
+        return Clients(self._sessions, identity, region or self._settings.region)
 
     @contextmanager
     def _fresh(self) -> Iterator[Path]:

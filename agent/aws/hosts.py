@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from agent.aws.session import Identity, Sessions
+from agent.aws.session import Clients, Identity, Service, Sessions
 from agent.config import Ec2
 from agent.errors import EnvironmentFault
 from agent.model.host import Host
@@ -30,11 +30,9 @@ def admit(sessions: Sessions, places: Iterable[Ec2], host: Host, user: str, key:
 
     `places`: those of the host's group.
     """
-    place = _place(places, host)
-    with sessions.said(f"EC2 Instance Connect for {host.name}"):
-        client = sessions.client_of("ec2-instance-connect", _identity(place), place.region)
-        about = {"InstanceId": host.id, "AvailabilityZone": host.zone} if host.zone else {"InstanceId": host.id}
-        client.send_ssh_public_key(InstanceOSUser=user, SSHPublicKey=key, **about)
+    connect = _service(sessions, _place(places, host), "ec2-instance-connect", f"EC2 Instance Connect for {host.name}")
+    which = {"InstanceId": host.id, "AvailabilityZone": host.zone} if host.zone else {"InstanceId": host.id}
+    connect("send_ssh_public_key", InstanceOSUser=user, SSHPublicKey=key, **which)
 
 
 def console_keys(sessions: Sessions, places: Iterable[Ec2], host: Host) -> tuple[str, ...]:
@@ -42,9 +40,8 @@ def console_keys(sessions: Sessions, places: Iterable[Ec2], host: Host) -> tuple
 
     Raises EnvironmentFault, also if there are none: the console keeps little of what is long ago.
     """
-    place = _place(places, host)
-    with sessions.said(f"the console of {host.name}"):
-        told = sessions.client_of("ec2", _identity(place), place.region).get_console_output(InstanceId=host.id).get("Output", "")
+    ec2 = _service(sessions, _place(places, host), "ec2", f"the console of {host.name}")
+    told = ec2("get_console_output", InstanceId=host.id).get("Output", "")
     keys = tuple(key for block in _KEYS.findall(told) for key in _KEY.findall(block))
     if not keys:
         raise EnvironmentFault(
@@ -64,15 +61,14 @@ def _of(sessions: Sessions, place: Ec2) -> Iterator[Host]:
     where = f"the hosts in {place.region}" + (f" as {place.role}" if place.role else "")
     tags = [{"Name": f"tag:{name}", "Values": _values(value)} for name, value in sorted(place.tags.items())]
     filters = [{"Name": "instance-state-name", "Values": ["running"]}, *tags]
-    with sessions.said(where):
-        client = sessions.client_of("ec2", _identity(place), place.region)
-        pages = client.get_paginator("describe_instances").paginate(Filters=filters, PaginationConfig={"PageSize": _PAGE})
-        instances = [each for page in pages for reservation in page["Reservations"] for each in reservation["Instances"]]
+    ec2 = _service(sessions, place, "ec2", where)
+    reservations = ec2.pages("describe_instances", "Reservations", Filters=filters, PaginationConfig={"PageSize": _PAGE})
+    instances = [each for reservation in reservations for each in reservation["Instances"]]
     return (_host(instance, place) for instance in instances)
 
 
-def _identity(place: Ec2) -> Identity:
-    return Identity(role=place.role, external_id=place.external_id)
+def _service(sessions: Sessions, place: Ec2, name: str, about: str) -> Service:
+    return Clients(sessions, Identity(role=place.role, external_id=place.external_id), place.region)(name, about=about)
 
 
 def _host(instance: dict[str, Any], place: Ec2) -> Host:

@@ -1,14 +1,18 @@
 """The one place that makes clients of AWS: by identity (an assumed role) and region, kept while the worker lives. Home of boto3.
 
+Whoever asks AWS does so through a Service, so that all renew their credentials and tell what went wrong in the same way.
+
 The endpoint, the region and the agent's own credentials come from the environment and the usual files, as for every program that
 uses boto3. Those of an assumed role are renewed before they expire.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from threading import Lock
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 from agent.errors import EnvironmentFault, Unavailable
 
@@ -19,6 +23,9 @@ _BUSY = frozenset(
     {"RequestLimitExceeded", "RequestTimeout", "SlowDown", "PriorRequestNotComplete", "TransactionInProgressException"}
 )
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
+_SUSPECT = _EXPIRED | {"400"}  # all that the answer to a HEAD tells of it
+
+Given = TypeVar("Given")
 
 
 class Identity(NamedTuple):
@@ -48,14 +55,11 @@ class Service:
     Credentials that expire in the middle are got anew, once for a call: a role is assumed again, a file is read again.
     """
 
-    def __init__(
-        self, sessions: "Sessions", name: str, identity: Identity, region: str, is_once: bool = False, **fixed: str
-    ) -> None:
-        self._sessions = sessions
+    def __init__(self, whose: "Clients", name: str, fixed: Mapping[str, str], *, about: str = "", is_once: bool = False) -> None:
+        self._whose = whose
         self._name = name
         self._fixed = fixed
-        self._identity = identity
-        self._region = region
+        self._about = about
         self._is_once = is_once
 
     def __call__(self, operation: str, **parameters: Any) -> dict[str, Any]:  # noqa: ANN401 - as the service has them
@@ -74,9 +78,11 @@ class Service:
         return answer
 
     def pages(self, operation: str, key: str, **parameters: Any) -> Iterator[Any]:  # noqa: ANN401
-        """The items under `key` of all pages."""
-        with self._sessions.said(f"{self._name} {operation}"):
-            for page in self._client().get_paginator(operation).paginate(**self._fixed, **parameters):
+        """The items under `key` of all pages, each of which is a call of its own."""
+        paginator = self._asked(operation, lambda client: client.get_paginator(operation))
+        paginator._method = partial(self, operation)  # botocore has no public way to ask for the next page with another client
+        with _said(self._what(operation)):
+            for page in paginator.paginate(**parameters):
                 yield from page.get(key, ())
 
     def upload(self, file: BinaryIO, bucket: str, key: str, **extra: str) -> None:
@@ -89,22 +95,36 @@ class Service:
 
         self._asked(f"upload of {key} to {bucket}", send)
 
-    def _asked(self, what: str, call: Callable[[Any], Any]) -> Any:  # noqa: ANN401
-        about = f"{self._name} {what}"
-        with self._sessions.said(about):
-            client = self._client()
+    def download(self, bucket: str, key: str, path: Path) -> None:
+        """An object of S3 as a file."""
+        self._asked(f"download of {key} from {bucket}", lambda client: client.download_file(bucket, key, str(path)))
+
+    def copy(self, source: "Service", whence: str, key: str, bucket: str, **extra: str) -> None:
+        """An object of S3 to another bucket, which may be in another region than that of its `source`."""
+
+        def send(client: Any, near: Any) -> None:  # noqa: ANN401
+            client.copy({"Bucket": whence, "Key": key}, bucket, key, ExtraArgs=extra, SourceClient=near)
+
+        what = f"copy of {key} to {bucket}"
+        self._asked(what, lambda client: source._asked(what, lambda near: send(client, near)))
+
+    def _asked(self, what: str, call: Callable[[Any], Given]) -> Given:
+        """What a call with a client of the SDK gives; it is made again with another client if credentials have expired."""
+        about = self._what(what)
+        with _said(about):
+            client = self._whose.client(self._name, is_once=self._is_once)
         try:
-            with self._sessions.said(about):
+            with _said(about):
                 return call(client)
         except AwsFault as fault:
-            if fault.code not in _EXPIRED:
+            if fault.code not in _SUSPECT:
                 raise
-        self._sessions.forget(self._identity, client)
-        with self._sessions.said(about):
-            return call(self._client())
+        self._whose.renew(client)
+        with _said(about):
+            return call(self._whose.client(self._name, is_once=self._is_once))
 
-    def _client(self) -> Any:  # noqa: ANN401
-        return self._sessions.client_of(self._name, self._identity, self._region, self._is_once)
+    def _what(self, operation: str) -> str:
+        return self._about or f"{self._name} {operation}"
 
 
 class Clients:
@@ -115,25 +135,33 @@ class Clients:
         self._identity = identity
         self._region = region
 
-    def __call__(self, service: str, *, is_once: bool = False, **fixed: str) -> Service:
+    def __call__(self, service: str, *, about: str = "", is_once: bool = False, **fixed: str) -> Service:
         """A service by the SDK's name of it, with parameters that all calls have, such as `aws("ecs", cluster="prod")`.
 
-        With `is_once` a call may take 15 minutes, and the SDK never repeats it.
+        What goes wrong is told of `about`, if given. With `is_once` a call may take 15 minutes, and the SDK never repeats it.
         """
-        return Service(self._sessions, service, self._identity, self._region, is_once, **fixed)
+        return Service(self, service, fixed, about=about, is_once=is_once)
 
     @property
     def region(self) -> str:
         """The region, also where it is that of the environment. Raises AwsFault if there is none."""
         if self._region:
             return self._region
-        with self._sessions.said("the region"):
-            region: str = self._sessions.client_of("sts", self._identity, "").meta.region_name
+        with _said("the region"):
+            region: str = self._sessions.client("sts", self._identity, "").meta.region_name
         return region
+
+    def client(self, service: str, *, is_once: bool = False) -> Any:  # noqa: ANN401 - boto3 makes clients at run time
+        """A client of the SDK: for Service alone."""
+        return self._sessions.client(service, self._identity, self._region, is_once=is_once)
+
+    def renew(self, client: Any) -> None:  # noqa: ANN401
+        """No longer use the credentials of a client."""
+        self._sessions.forget(self._identity, client)
 
 
 class Sessions:
-    """Clients by service, region and identity. Safe from several threads."""
+    """Clients of the SDK by service, region and identity. Safe from several threads."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -141,11 +169,7 @@ class Sessions:
         self._opened: dict[tuple[Identity, str], Any] = {}
         self._loader: Any = None  # of the descriptions of services, which cost much to read
 
-    def client(self, service: str, *, region: str = "", role: str = "") -> Any:  # noqa: ANN401 - boto3 makes clients at run time
-        """A client; `role` is the ARN to assume, empty for the agent's own identity."""
-        return self.client_of(service, Identity(role=role), region)
-
-    def client_of(self, service: str, identity: Identity, region: str, is_once: bool = False) -> Any:  # noqa: ANN401
+    def client(self, service: str, identity: Identity, region: str, *, is_once: bool = False) -> Any:  # noqa: ANN401
         """A client for an identity; it renews its credentials by itself before they expire."""
         key = (service, identity, region, is_once)
         with self._lock:
@@ -162,22 +186,6 @@ class Sessions:
                 self._clients = {key: kept for key, kept in self._clients.items() if key[1] != identity}
                 self._opened = {key: kept for key, kept in self._opened.items() if key[0] != identity}
 
-    @contextmanager
-    def said(self, what: str) -> Iterator[None]:
-        """Turns what AWS and the way to it say into an AwsFault about `what`."""
-        from boto3.exceptions import Boto3Error
-        from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
-        from botocore.parsers import ResponseParserError
-
-        try:
-            yield
-        except ClientError as error:
-            raise _told(what, error.response) from error
-        except (HTTPClientError, ConnectionError, ResponseParserError) as error:  # the last is what a broken gateway gives
-            raise AwsBusy(f"{what}: {error}", hint="is AWS reachable from here?") from error
-        except (BotoCoreError, Boto3Error) as error:
-            raise AwsFault(f"{what}: {error}", hint="check the agent's AWS credentials and region") from error
-
     def _session(self, identity: Identity, region: str) -> Any:  # noqa: ANN401
         """One for all services, so that a role is assumed once."""
         key = (identity, region)
@@ -185,6 +193,23 @@ class Sessions:
             opened, self._loader = _open(identity, region, self._loader)
             self._opened[key] = opened
         return self._opened[key]
+
+
+@contextmanager
+def _said(what: str) -> Iterator[None]:
+    """Turns what AWS and the way to it say into an AwsFault about `what`."""
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
+    from botocore.parsers import ResponseParserError
+
+    try:
+        yield
+    except ClientError as error:
+        raise _told(what, error.response) from error
+    except (HTTPClientError, ConnectionError, ResponseParserError) as error:  # the last is what a broken gateway gives
+        raise AwsBusy(f"{what}: {error}", hint="is AWS reachable from here?") from error
+    except (BotoCoreError, Boto3Error) as error:
+        raise AwsFault(f"{what}: {error}", hint="check the agent's AWS credentials and region") from error
 
 
 def _trim(kept: dict[Any, Any]) -> None:

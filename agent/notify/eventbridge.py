@@ -1,6 +1,6 @@
 """Notices to an event bus, in the shapes of CodePipeline's own events."""
 
-from agent.aws.session import Identity
+from agent.aws.session import Clients, Identity
 from agent.model.notice import Notice
 from agent.notify import payload
 from agent.notify.base import Means, NotDelivered
@@ -15,19 +15,18 @@ class EventBridgeNotifier:
         self._means = means
 
     def send(self, notice: Notice) -> None:
-        bus, sessions = self._rule.eventbridge, self._means.sessions
+        bus = self._rule.eventbridge
         region = bus.split(":")[3] if bus.startswith("arn:") else self._rule.region
-        with sessions.said(f"event bus {bus}"):
-            client = sessions.client_of("events", Identity(self._rule.role, self._rule.external_id), region)
-            entry = {
-                "EventBusName": bus,
-                "Source": payload.SOURCE,
-                "DetailType": payload.detail_type(notice),
-                "Detail": payload.encoded(payload.detail(notice, client.meta.region_name)),
-                "Resources": [payload.resource(notice)],
-                "Time": notice.at,
-            }
-            done = client.put_events(Entries=[entry])
+        aws = Clients(self._means.sessions, Identity(self._rule.role, self._rule.external_id), region)
+        entry = {
+            "EventBusName": bus,
+            "Source": payload.SOURCE,
+            "DetailType": payload.detail_type(notice),
+            "Detail": payload.encoded(payload.detail(notice, aws.region)),
+            "Resources": [payload.resource(notice)],
+            "Time": notice.at,
+        }
+        done = aws("events", about=f"event bus {bus}")("put_events", Entries=[entry])
         if done["FailedEntryCount"]:
             said = done["Entries"][0]
             raise NotDelivered(f"event bus {bus}: {said.get('ErrorMessage')}", hint=f"AWS says {said.get('ErrorCode')}")

@@ -1,6 +1,6 @@
 """Notices to a topic of SNS: CodePipeline's message for an approval, that of its notification rules for all else."""
 
-from agent.aws.session import Identity
+from agent.aws.session import Clients, Identity
 from agent.model.notice import Notice
 from agent.notify import payload
 from agent.notify.base import Means
@@ -23,10 +23,11 @@ class SnsNotifier:
         else:
             message = payload.processed(notice, region, account)
         attributes = {"event": notice.event, "pipeline": notice.execution.pipeline, "id": notice.id}
-        with self._means.sessions.said(f"SNS topic {topic}"):
-            self._means.sessions.client_of("sns", Identity(self._rule.role, self._rule.external_id), region).publish(
-                TopicArn=topic,
-                Subject=payload.subject(notice),
-                Message=payload.encoded(message),
-                MessageAttributes={name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()},
-            )
+        aws = Clients(self._means.sessions, Identity(self._rule.role, self._rule.external_id), region)
+        aws("sns", about=f"SNS topic {topic}")(
+            "publish",
+            TopicArn=topic,
+            Subject=payload.subject(notice),
+            Message=payload.encoded(message),
+            MessageAttributes={name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()},
+        )

@@ -1,9 +1,8 @@
 """Secrets in AWS: Systems Manager parameters and Secrets Manager. boto3 is loaded with the first one."""
 
 import json
-from typing import Any
 
-from agent.aws.session import Sessions
+from agent.aws.session import Clients, Identity, Service, Sessions
 from agent.config import Secret
 from agent.errors import EnvironmentFault
 
@@ -15,9 +14,8 @@ class ParameterSource:
         self._sessions = sessions
 
     def get(self, name: str, secret: Secret) -> bytes:
-        with self._sessions.said(f"secret {name}"):
-            client = self._sessions.client("ssm", region=secret.region, role=secret.role)
-            value: str = client.get_parameter(Name=secret.ssm, WithDecryption=True)["Parameter"]["Value"]
+        found = _service(self._sessions, "ssm", name, secret)("get_parameter", Name=secret.ssm, WithDecryption=True)
+        value: str = found["Parameter"]["Value"]
         return value.encode()
 
 
@@ -29,11 +27,13 @@ class ManagerSource:
 
     def get(self, name: str, secret: Secret) -> bytes:
         identifier, key = _parted(secret.secretsmanager)
-        with self._sessions.said(f"secret {name}"):
-            client = self._sessions.client("secretsmanager", region=secret.region, role=secret.role)
-            found: dict[str, Any] = client.get_secret_value(SecretId=identifier)
+        found = _service(self._sessions, "secretsmanager", name, secret)("get_secret_value", SecretId=identifier)
         value: bytes = found["SecretString"].encode() if "SecretString" in found else found["SecretBinary"]
         return _of_key(name, value, key) if key else value
+
+
+def _service(sessions: Sessions, service: str, name: str, secret: Secret) -> Service:
+    return Clients(sessions, Identity(secret.role), secret.region)(service, about=f"secret {name}")
 
 
 def _parted(text: str) -> tuple[str, str]:

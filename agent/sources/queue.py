@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from agent.aws.session import Identity, Sessions
+from agent.aws.session import Clients, Identity, Service, Sessions
 
 if TYPE_CHECKING:
     from agent.settings import Listen  # pydantic, and the command line asks here how long a poll may be
@@ -25,33 +25,29 @@ class Queue:
     """The queue of the configuration. Each method raises EnvironmentFault."""
 
     def __init__(self, settings: "Listen", sessions: Sessions) -> None:
-        self._settings = settings
-        self._sessions = sessions
+        self._sqs = _service(settings, sessions)
 
     def receive(self, wait: int = LONGEST) -> tuple[Message, ...]:
         """Up to ten messages; none if there were none in `wait` seconds."""
-        with self._said():
-            answer = self._client().receive_message(
-                QueueUrl=self._settings.queue,
-                MaxNumberOfMessages=10,
-                WaitTimeSeconds=wait,
-                VisibilityTimeout=HIDDEN,
-                MessageAttributeNames=["All"],
-            )
+        answer = self._sqs(
+            "receive_message",
+            MaxNumberOfMessages=10,
+            WaitTimeSeconds=wait,
+            VisibilityTimeout=HIDDEN,
+            MessageAttributeNames=["All"],
+        )
         return tuple(_message(each) for each in answer.get("Messages", ()))
 
     def delete(self, message: Message) -> None:
         """It was acted on."""
-        with self._said():
-            self._client().delete_message(QueueUrl=self._settings.queue, ReceiptHandle=message.receipt)
+        self._sqs("delete_message", ReceiptHandle=message.receipt)
 
-    def _client(self) -> Any:  # noqa: ANN401 - boto3 makes clients at run time
-        parts = (urlsplit(self._settings.queue).hostname or "").split(".")
-        region = parts[1] if parts[0] == "sqs" and len(parts) > 2 else self._settings.region
-        return self._sessions.client_of("sqs", Identity(self._settings.role, self._settings.external_id), region)
 
-    def _said(self) -> Any:  # noqa: ANN401 - a context manager of the sessions
-        return self._sessions.said(f"queue {self._settings.queue}")
+def _service(settings: "Listen", sessions: Sessions) -> Service:
+    parts = (urlsplit(settings.queue).hostname or "").split(".")
+    region = parts[1] if parts[0] == "sqs" and len(parts) > 2 else settings.region
+    aws = Clients(sessions, Identity(settings.role, settings.external_id), region)
+    return aws("sqs", about=f"queue {settings.queue}", QueueUrl=settings.queue)
 
 
 def _message(said: Mapping[str, Any]) -> Message:

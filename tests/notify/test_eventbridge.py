@@ -7,7 +7,7 @@ import pytest
 from agent.config import parse
 from agent.notify.eventbridge import EventBridgeNotifier
 from agent.settings import Notify
-from tests.contracts.notifiers import NotifierContract
+from tests.contracts.notifiers import AwsNotifierContract
 from tests.support.notices import means, one
 
 
@@ -41,16 +41,19 @@ def bus(cloud):
     return Bus(cloud.client("sqs"), cloud.client("events"))
 
 
-def made(region=""):
-    return EventBridgeNotifier(Notify(events=("*",), eventbridge="deployments", region=region), means())
+def made(**more):
+    return EventBridgeNotifier(Notify(events=("*",), eventbridge="deployments", **more), means())
 
 
-class TestEventBridge(NotifierContract):
+class TestEventBridge(AwsNotifierContract):
     @pytest.fixture
     def notifier(self, bus, monkeypatch):
         self.bus = bus
         self.patch = monkeypatch
         return made()
+
+    def as_role(self, role):
+        return made(role=role)
 
     def arrived(self):
         return len(self.bus.messages(self.bus.all))

@@ -49,6 +49,7 @@ class Gate:
             return self._behind(environ, start_response)
         environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         status, headers, body = _told(asked.service, environ, wrong)
+        body = b"" if environ["REQUEST_METHOD"] == "HEAD" else body
         start_response(status, [*headers.items(), ("Content-Length", str(len(body)))])
         return [body]
 
@@ -95,6 +96,10 @@ def _told(service: str, environ: dict[str, Any], code: str) -> tuple[str, dict[s
             {"Content-Type": "application/xml"},
             f"<Error><Code>{word}</Code><Message>{message}</Message></Error>".encode(),
         )
+    if service == "ec2":
+        word = "RequestLimitExceeded" if code == "Throttling" else "RequestExpired"
+        said = f"<Response><Errors><Error><Code>{word}</Code><Message>{message}</Message></Error></Errors></Response>"
+        return "503 Busy" if code == "Throttling" else "400 Bad Request", {"Content-Type": "text/xml"}, said.encode()
     if service == "lambda":
         word, status = ("TooManyRequestsException", "429 Busy") if code == "Throttling" else (f"{code}Exception", "403 Forbidden")
         return status, {"Content-Type": "application/json", "x-amzn-errortype": word}, json.dumps({"message": message}).encode()
