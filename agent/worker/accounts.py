@@ -9,6 +9,8 @@ from agent.aws.session import Clients, Identity, Sessions
 from agent.config import Account
 from agent.worker.permit import Permit
 
+Open = Callable[[Attempt, str, str], Clients]
+
 
 def clients(permit: Permit, sessions: Sessions, attempt: Attempt, name: str, region: str) -> Clients:
     """Clients in an account of the operator's. Raises RefusedError if the attempt may not use it. Asks AWS nothing yet."""
@@ -16,16 +18,14 @@ def clients(permit: Permit, sessions: Sessions, attempt: Attempt, name: str, reg
     return Clients(sessions, _identity(account, attempt), region or account.region)
 
 
-def login(
-    permit: Permit, sessions: Sessions, secret: Callable[[str], bytes], attempt: Attempt, repository: str
-) -> dict[str, str]:
-    """How to push images to a repository, as the engine takes it; empty where nobody logs in.
+def login(permit: Permit, clients: Open, secret: Callable[[str], bytes], attempt: Attempt, repository: str) -> dict[str, str]:
+    """How to push images to a repository, as the engine takes it; empty where nobody logs in. `clients` is as above.
 
     Raises RefusedError if the attempt may not push there, EnvironmentFault if the login cannot be had.
     """
     registry = permit.registry(attempt, repository)
     if registry.account:
-        aws = clients(permit, sessions, attempt, registry.account, registry.region)
+        aws = clients(attempt, registry.account, registry.region)
         return ecr.login(aws("ecr"), repository.partition("/")[2] if registry.create else "")
     if registry.user:
         return {"username": registry.user, "password": secret(registry.password).decode().strip()}

@@ -159,7 +159,7 @@ class AttemptContext:
         self._terms.permit.check_image(image)
 
     def login(self, attempt: Attempt, repository: str) -> dict[str, str]:
-        login = accounts.login(self._terms.permit, self._tools.sessions, self._terms.secrets.get, attempt, repository)
+        login = accounts.login(self._terms.permit, self.clients, self._terms.secrets.get, attempt, repository)
         self._hidden.hide(login[key].encode() for key in login if key == "password")
         return login
 

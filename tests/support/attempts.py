@@ -129,7 +129,7 @@ class Bench:
         Permit(self.config).check_image(image)
 
     def login(self, attempt, repository):
-        return accounts.login(Permit(self.config), Sessions(), lambda name: name.encode(), attempt, repository)
+        return accounts.login(Permit(self.config), self.clients, lambda name: name.encode(), attempt, repository)
 
     def send(self, attempt, to, subject, message):
         Permit(self.config).destination(attempt, to)

@@ -57,7 +57,7 @@ class CloudFormationAction(AwsAction[CloudFormationOptions]):
             name = work.once("change set", lambda: _change_set(work, options, stack))
             made = work.wait(lambda: _made(stack, name))
             if made["Status"] == "FAILED":
-                return self._refused(options, stack, name, str(made.get("StatusReason", "")), link)
+                return self._refused(work, options, stack, name, str(made.get("StatusReason", "")), link)
             shown = _show(work, made)
             if options.mode == "plan":
                 said = f"{shown['changes']} changes of {options.stack}, {shown['replacements']} replacements"
@@ -66,14 +66,14 @@ class CloudFormationAction(AwsAction[CloudFormationOptions]):
         status, outputs = work.follow(start, lambda _: _look(work, options, stack), lambda _: _cancel(work, options, stack))
         if status in {"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE", "DELETE_COMPLETE"}:
             return succeeded(f"{options.stack}: {status}", link, outputs)
-        return failed(f"{options.stack}: {status}{_why(stack)}", link)
+        return failed(f"{options.stack}: {status}{work.patiently(lambda: _why(stack))}", link)
 
-    def _refused(self, options: CloudFormationOptions, stack: Service, name: str, why: str, link: str) -> Outcome:
-        stack("delete_change_set", ChangeSetName=name)
+    def _refused(self, work: Work, options: CloudFormationOptions, stack: Service, name: str, why: str, link: str) -> Outcome:
+        work.patiently(lambda: stack("delete_change_set", ChangeSetName=name))
         if not any(words in why for words in _NOTHING):
             return failed(f"no change set for {options.stack}: {why}", link)
         said = {"changes": "0", "replacements": "0"} if options.mode == "plan" else {}
-        return succeeded(f"{options.stack}: nothing to change", link, _state(stack)[1] | said)
+        return succeeded(f"{options.stack}: nothing to change", link, work.patiently(lambda: _state(stack))[1] | said)
 
 
 def _start(work: Work, options: CloudFormationOptions, stack: Service, name: str, may_run: bool) -> str:

@@ -63,7 +63,7 @@ class EcsAction(AwsAction[EcsOptions]):
         if wrong:
             back = f"; {_back(work, ecs, options, former)}" if options.rollback else ""
             return failed(f"{_short(revision)}: {wrong}{back}", link, outputs)
-        running = str(_service(ecs, options)["runningCount"])
+        running = str(work.patiently(lambda: _service(ecs, options))["runningCount"])
         said = f"{options.service} runs {_short(revision)} ({running} tasks)"
         return succeeded(said, link, {**outputs, "running": running})
 

@@ -59,7 +59,7 @@ class LambdaAction(AwsAction[LambdaOptions]):
         work.say(f"{options.function} has version {version}")
         if wrong := _settled(work, function, version):
             return failed(f"{options.function}:{version}: {wrong}", link)
-        arn = function("get_function_configuration", Qualifier=version)["FunctionArn"]
+        arn = work.patiently(lambda: function("get_function_configuration", Qualifier=version))["FunctionArn"]
         if options.alias and (wrong := self._shift(work, options, aws, former, version)):
             return failed(f"{wrong}; alias {options.alias} is at {former} again", link, {"version": version})
         said = f"{options.function}:{version}" + (f", alias {options.alias}" if options.alias else "")
@@ -69,20 +69,20 @@ class LambdaAction(AwsAction[LambdaOptions]):
         """Lead the alias over; what went wrong, and then it is where it was."""
         alias = aws("lambda", FunctionName=options.function, Name=options.alias)
         if former == NONE:
-            _create(alias, version)
+            _create(work, alias, version)
             return ""
         try:
             if options.canary:
-                _point(alias, former, {version: options.canary / 100})
+                _point(work, alias, former, {version: options.canary / 100})
                 work.say(f"{options.canary:g} % of {options.alias} goes to version {version}")
             else:
-                _point(alias, version)
+                _point(work, alias, version)
             wrong = bake(work, aws, options.alarms, options.bake) if options.alarms or options.bake else ""
         except (Interrupted, AwsFault):
-            _point(alias, former)
+            _point(work, alias, former)
             work.say(f"alias {options.alias} is at {former} again")
             raise
-        _point(alias, former if wrong else version)
+        _point(work, alias, former if wrong else version)
         return wrong
 
 
@@ -135,14 +135,15 @@ def _publish(work: Work, function: Service, digest: str) -> str:
     return version
 
 
-def _create(alias: Service, version: str) -> None:
+def _create(work: Work, alias: Service, version: str) -> None:
     try:
-        alias("create_alias", FunctionVersion=version)
+        work.patiently(lambda: alias("create_alias", FunctionVersion=version))
     except AwsFault as fault:
         if fault.code != "ResourceConflictException":  # made by an earlier call for this attempt
             raise
-        _point(alias, version)
+        _point(work, alias, version)
 
 
-def _point(alias: Service, version: str, weights: dict[str, float] | None = None) -> None:
-    alias("update_alias", FunctionVersion=version, RoutingConfig={"AdditionalVersionWeights": weights or {}})
+def _point(work: Work, alias: Service, version: str, weights: dict[str, float] | None = None) -> None:
+    routing = {"AdditionalVersionWeights": weights or {}}
+    work.patiently(lambda: alias("update_alias", FunctionVersion=version, RoutingConfig=routing))

@@ -71,10 +71,11 @@ class S3Action(AwsAction[S3Options]):
             return _archive(work, options, s3, link)
         kept = _files(work, options, s3)
         work.check()
-        gone = [key for key in _keys(s3, options) if key not in kept] if options.delete else []
+        there = work.patiently(lambda: list(_keys(s3, options))) if options.delete else []
+        gone = [key for key in there if key not in kept]
         for start in range(0, len(gone), _DELETED):
             batch = {"Objects": [{"Key": key} for key in gone[start : start + _DELETED]], "Quiet": True}
-            answer = s3("delete_objects", Bucket=options.bucket, Delete=batch)
+            answer = work.patiently(lambda batch=batch: s3("delete_objects", Bucket=options.bucket, Delete=batch))  # type: ignore[misc]
             if wrong := answer.get("Errors"):
                 raise ArtifactError(f"{wrong[0]['Key']} cannot be deleted: {wrong[0].get('Message')}")
         said = f"{len(kept)} files" + (f", {len(gone)} deleted" if options.delete else "")
@@ -85,10 +86,10 @@ class S3Action(AwsAction[S3Options]):
 def _archive(work: Work, options: S3Options, s3: Service, link: str) -> Outcome:
     archive = revision.zipped(revision.directory_of(work, options.path), work.context.control(work.attempt))
     with archive.open("rb") as file:
-        s3.upload(file, options.bucket, options.key, **_headers(options, options.key))
-    version = s3("head_object", Bucket=options.bucket, Key=options.key).get("VersionId", "")
+        work.patiently(lambda: s3.upload(file, options.bucket, options.key, **_headers(options, options.key)))
+    head = work.patiently(lambda: s3("head_object", Bucket=options.bucket, Key=options.key))
     url = f"s3://{options.bucket}/{options.key}"
-    return succeeded(f"the archive is {url}", link, {"url": url, "files": "1", "version": version})
+    return succeeded(f"the archive is {url}", link, {"url": url, "files": "1", "version": head.get("VersionId", "")})
 
 
 def _files(work: Work, options: S3Options, s3: Service) -> set[str]:
@@ -104,7 +105,7 @@ def _files(work: Work, options: S3Options, s3: Service) -> set[str]:
                     work.check()
                     keys.add(options.prefix + found.name)
                     places.acquire()
-                    sent.append(pool.submit(_upload, s3, options, found.name, os.fdopen(found.open(), "rb"), places))
+                    sent.append(pool.submit(_upload, work, s3, options, found.name, os.fdopen(found.open(), "rb"), places))
         for done in sent:
             done.result()
     if not keys:
@@ -113,10 +114,11 @@ def _files(work: Work, options: S3Options, s3: Service) -> set[str]:
     return keys
 
 
-def _upload(s3: Service, options: S3Options, name: str, file: BinaryIO, places: BoundedSemaphore) -> None:
+def _upload(work: Work, s3: Service, options: S3Options, name: str, file: BinaryIO, places: BoundedSemaphore) -> None:
     try:
         with file:
-            s3.upload(file, options.bucket, options.prefix + name, **_headers(options, name))
+            key, headers = options.prefix + name, _headers(options, name)
+            work.patiently(lambda: s3.upload(file, options.bucket, key, **headers))
     finally:
         places.release()
 

@@ -2,6 +2,9 @@
 
 import io
 import zipfile
+from datetime import timedelta
+from itertools import count
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,7 +17,7 @@ from agent.errors import DefinitionError, RefusedError
 from agent.model.outcome import Reason, Status
 from agent.model.plan import ArtifactOutput
 from tests.contracts.providers import ProviderContract
-from tests.support.attempts import Bench, using
+from tests.support.attempts import Bench, using, utc_now
 from tests.support.cloud import Cloud
 
 SITE = {"index.html": "<p>", "assets/app.js": "run()", "assets/app.css": "p {}", "README": "x"}
@@ -131,18 +134,15 @@ class TestContract(ProviderContract):
     def after(self, times):
         return self.done if times else []
 
-    def test_its_time_is_over_or_it_is_stopped(self, bench, cloud):
+    @pytest.mark.parametrize("reason", [Reason.TIMEOUT, Reason.STOPPED])
+    def test_its_time_is_over_or_it_is_stopped(self, bench, cloud, reason):
         """Between two files."""
-
-        class AfterOne:
-            asked = 0
-
-            def is_set(self):
-                self.asked += 1
-                return self.asked > 1
-
-        bench.stop = AfterOne()
-        assert self.perform(bench).reason is Reason.STOPPED
+        looks = count()
+        is_due = lambda: next(looks) > 0  # noqa: E731
+        bench.stop = SimpleNamespace(is_set=lambda: reason is Reason.STOPPED and is_due())
+        bench.now = lambda: utc_now() + timedelta(days=reason is Reason.TIMEOUT and is_due())
+        outcome = self.perform(bench)
+        assert outcome.reason is reason, outcome.message
         assert self.held(cloud) == ["site/app.css"]
 
     def held(self, cloud):
