@@ -29,7 +29,10 @@ class ImageOptions(Section):
         default={}, description="Build arguments. Who has the image can read them: no place for secrets."
     )
     labels: dict[Text, Text] = Field(default={}, description="Labels of the image.")
-    platform: Text = Field(default="", description="The platform, such as `linux/arm64`. Default: the engine's own.")
+    platform: Text = Field(
+        default="",
+        description="The platform, such as `linux/arm64`. Default: the engine's own; `RUN` for another needs an emulator.",
+    )
     network: Flag = Field(default=False, description="Whether the steps of the build get a network.")
     push: Texts = Field(
         default=(), description="The names to push it under, with host and tag; the operator opens them under `[registries]`."

@@ -145,6 +145,12 @@ class DockerEngine:
                 self._cores = int(api.info()["NCPU"])
         return self._cores
 
+    def platform(self, image: str = "") -> str:
+        """See Engine."""
+        with self._said(image or "version") as api:
+            told = api.inspect_image(image) if image else api.version()
+        return f"{told['Os']}/{told['Architecture' if image else 'Arch']}"
+
     def is_there(self) -> bool:
         """See Engine."""
         try:

@@ -69,6 +69,9 @@ class Engine(Protocol):
 
     def cores(self) -> int: ...
 
+    def platform(self, image: str = "") -> str:
+        """Its own, such as linux/amd64, or that of an image."""
+
     def is_there(self) -> bool:
         """Ask over a new connection; never raises."""
 

@@ -16,6 +16,7 @@ from agent.executors.engine import Engine, EngineLost, Refused, Stream
 from agent.model.plan import Resources
 
 TICK = 0.1  # seconds between looks whether it must end
+_SAME = {"aarch64": "arm64", "x86_64": "amd64"}
 HOST = "localhost"  # no registry of another machine can be meant by it
 
 
@@ -52,17 +53,38 @@ class Images:
             "container_limits": {"memory": allowed.memory, "memswap": allowed.memory, "cpusetcpus": _cores(allowed.cpus)},
         }
         image = ""
-        for event in _until(due, self._engine.build(order.context, parameters)):
-            _tell(event, line)
-            image = event.get("aux", {}).get("ID", image)
+        try:
+            for event in _until(due, self._engine.build(order.context, parameters)):
+                _tell(event, line)
+                image = event.get("aux", {}).get("ID", image)
+        except BuildFailed as fault:
+            raise BuildFailed(f"{fault.message}{self._foreign(order.platform)}") from fault
         if due():
             self._engine.untag(making)
             return ""
         if not image:
             raise EngineLost("the Docker engine went away in the middle of a build")
-        self._engine.tag(image, f"{self._built}:{order.attempt}")
-        self._engine.untag(making)
+        try:
+            self._judge(image, order.platform)
+            self._engine.tag(image, f"{self._built}:{order.attempt}")
+        finally:
+            self._engine.untag(making)
         return image
+
+    def _judge(self, image: str, platform: str) -> None:
+        """Raises BuildFailed if it is for another platform: an engine takes what it has to start from, whatever was asked for."""
+        if platform and not _fits(found := self._engine.platform(image), platform):
+            raise BuildFailed(f"what was built is {found} and not {platform}{self._foreign(platform)}")
+
+    def _foreign(self, platform: str) -> str:
+        """What a build for another platform than the engine's own needs."""
+        own = self._engine.platform()
+        if not platform or _fits(own, platform):
+            return ""
+        return (
+            f" (the engine here is {own}: to build for {platform} it needs images of that platform to start from,"
+            " and for RUN an emulator, binfmt_misc with qemu-user-static)"
+        )
 
     def push(self, image: str, name: str, login: dict[str, str], line: Line, due: Due) -> str:
         """See Builder."""
@@ -94,6 +116,12 @@ class Images:
         for name in () if dry_run else names:
             self._engine.untag(name)
         return tuple(f"image {name}" for name in names)
+
+
+def _fits(found: str, asked: str) -> bool:
+    """Whether a platform is the one asked for; of its variant, such as v8, not every image tells."""
+    words = [_SAME.get(word, word) for word in asked.lower().split("/")]
+    return words[:2] == found.split("/") or words == found.split("/")[1:]
 
 
 def _cores(cpus: float) -> str:

@@ -11,8 +11,9 @@ from agent.artifacts.base import ArtifactError
 from agent.config import Config
 from agent.errors import RefusedError
 from agent.model.outcome import Reason, Status
-from tests.support import executors, images
-from tests.support.attempts import Bench, using
+from tests.support import images
+from tests.support.attempts import using
+from tests.support.building import building
 from tests.support.engine import until
 
 IDENTITY = os.urandom(4).hex()  # other runs may share the engine
@@ -40,16 +41,9 @@ def client():
 
 
 @pytest.fixture
-def bench(tmp_path, busybox, registry, client):
-    made = executors.docker(IDENTITY)
-    bench = Bench(tmp_path, FILES, made)
-    bench.config = config(registry)
-    yield bench
-    assert made.sweep(frozenset()) == ()
-    for name in made.images.forget(frozenset(), dry_run=True):
-        client.remove_image(name.removeprefix("image "))  # with the layers, so that nothing is there when the tests run again
-    assert made.images.forget(frozenset()) == ()
-    made.close()
+def bench(tmp_path, busybox, registry):
+    with building(tmp_path, IDENTITY, FILES, config(registry)) as bench:
+        yield bench
 
 
 def config(registry, **more):
@@ -111,6 +105,38 @@ def test_a_build_ends_when_it_must(bench, client, how, seconds):
     (outcome,) = outcomes
     assert (outcome.status, outcome.reason) in {(Status.ABANDONED, Reason.STOPPED), (Status.FAILED, Reason.TIMEOUT)}
     until(lambda: not running(), "the engine has given the build up")
+
+
+def test_an_image_for_the_engines_own_platform(bench, client):
+    own = "{Os}/{Arch}".format_map(client.version())
+    outcome = perform(bench, {"platform": own})
+    assert outcome.succeeded, outcome.message
+    assert perform(bench, {"platform": own.partition("/")[2]}, number=2).outputs == outcome.outputs
+    made = client.inspect_image(outcome.outputs["image"])
+    assert f"{made['Os']}/{made['Architecture']}" == own
+
+
+@pytest.mark.parametrize(
+    "lines", [f"FROM {images.BUSYBOX}", 'FROM scratch\nCOPY app /app\nRUN ["/app/tool"]'], ids=["from", "run"]
+)
+def test_an_image_for_another_platform_says_what_is_missing(bench, client, lines):
+    """There is neither an image of that platform nor an emulator for it."""
+    own, other = "{Os}/{Arch}".format_map(client.version()), "linux/s390x"
+    bench.files = {"Dockerfile": f"{lines}\n", "app/tool": ""}
+    tool = bench.workspace(using("image", {})) / "app" / "tool"
+    tool.write_bytes(b"\x7fELF\2\2\1" + bytes(9) + b"\0\2\0\x16" + bytes(44))  # a program for that machine
+    tool.chmod(0o755)
+    outcome = perform(bench, {"target": "", "platform": other})
+    assert (outcome.status, outcome.reason) == (Status.FAILED, Reason.EXIT)
+    assert f"the engine here is {own}: to build for {other} it needs images of that platform" in outcome.message
+    assert not bench.executor("docker").images.forget(frozenset(), dry_run=True), "nobody runs or pushes it by mistake"
+
+
+def test_files_alone_need_no_emulator(bench, client):
+    bench.files = {"Dockerfile": "FROM scratch\nCOPY app /app\n", "app/x": "x"}
+    outcome = perform(bench, {"target": "", "platform": "linux/arm64"})
+    assert outcome.succeeded, outcome.message
+    assert client.inspect_image(outcome.outputs["image"])["Architecture"] == "arm64"
 
 
 def test_what_was_built_is_not_built_again_unless_it_is_gone(bench, client):
