@@ -1,39 +1,55 @@
 """Who had a hand in commits: authors, committers and co-authors, as the commits themselves say. pre-receive imports this."""
 
+from typing import NamedTuple
+
 from agent.errors import EnvironmentFault
-from agent.git.command import Git
+from agent.git.command import Child, Git
 from agent.trust.authors import Identity
 
-_FIELDS = "%an%x1f%ae%x1e%cn%x1f%ce%x1e%(trailers:key=Co-authored-by,valueonly,separator=%x1e)%x00"
+_FIELDS = "%H%x1e%an%x1f%ae%x1e%cn%x1f%ce%x1e%(trailers:key=Co-authored-by,valueonly,separator=%x1e)"
+_LOG = ("log", "-z", "--no-mailmap", "--no-show-signature", "--encoding=UTF-8", f"--format=tformat:{_FIELDS}")
 
 
-def authors(git: Git, commit: str, since: str = "") -> frozenset[Identity]:
-    """Everyone who wrote or committed what `commit` has and `since` has not (empty: everything), and always the commit itself.
+class Hands(NamedTuple):
+    """Everyone who wrote or committed some commits, and the ids of those."""
 
-    A mailmap is left alone: whoever may push could write one. Raises EnvironmentFault.
+    people: frozenset[Identity]
+    commits: frozenset[str]
+
+
+def ask(git: Git, commit: str, since: str = "") -> Child:
+    """Begin what `hands` does: git looks for it beside us."""
+    return git.start(*_LOG, commit, *((f"^{since}",) if since else ()), "--")
+
+
+def hands(git: Git, commit: str, since: str = "", asked: Child | None = None) -> Hands:
+    """Who had a hand in what `commit` has and `since` has not (empty, or not there: everything), and always in the commit itself.
+
+    A mailmap is left alone: whoever may push could write one. `asked` is the same, as `ask` began it. Raises EnvironmentFault.
     """
-    known = since and not git.call("cat-file", "-e", f"{since}^{{commit}}")[0]
-    found = _named(git, "--no-walk=unsorted", commit)
-    return found | _named(git, commit, *((f"^{since}",) if known else ()))
+    code, out, err = (asked or ask(git, commit, since)).result()
+    if code and since:
+        return hands(git, commit)
+    found = _read(out) if not code else None
+    if found and commit not in found.commits:
+        code, out, err = git.call(*_LOG, "--no-walk=unsorted", commit, "--")
+        found = _together(found, _read(out))
+    if code or not found:
+        raise EnvironmentFault(f"git cannot tell who wrote {commit}: {err.decode(errors='replace').strip()}")
+    return found
 
 
-def wrote(git: Git, commit: str, since: str = "") -> frozenset[str]:
-    """The ids of those commits."""
-    known = since and not git.call("cat-file", "-e", f"{since}^{{commit}}")[0]
-    out = git.run("rev-list", commit, *((f"^{since}",) if known else ()), "--")
-    return frozenset(out.decode().split()) | {commit}
+def _read(out: bytes) -> Hands:
+    people, commits = set(), set()
+    for record in out.decode(errors="replace").split("\0"):
+        commit, *persons = record.split("\x1e")
+        commits.add(commit)
+        people |= {Identity(*pair) for person in persons if any(pair := _pair(person.strip()))}
+    return Hands(frozenset(people), frozenset(commits - {""}))
 
 
-def _named(git: Git, *revisions: str) -> frozenset[Identity]:
-    code, out, err = git.call("log", "-z", "--no-mailmap", "--encoding=UTF-8", f"--format=tformat:{_FIELDS}", *revisions, "--")
-    if code:
-        raise EnvironmentFault(f"git cannot tell who wrote {revisions[-1]}: {err.decode(errors='replace').strip()}")
-    found = set()
-    for person in out.decode(errors="replace").replace("\0", "\x1e").split("\x1e"):
-        name, address = _pair(person.strip())
-        if name or address:
-            found.add(Identity(name, address))
-    return frozenset(found)
+def _together(one: Hands, other: Hands) -> Hands:
+    return Hands(one.people | other.people, one.commits | other.commits)
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -68,7 +68,11 @@ class Git:
         `environment` adds variables. `lock` is a descriptor that git gets too: should we be killed, a lock on it lasts until git
         has ended.
         """
-        return _communicate(self.argv(*args), {**self.environment, **(environment or {})}, stdin, lock)
+        return Child(self.argv(*args), {**self.environment, **(environment or {})}, stdin, lock).result()
+
+    def start(self, *args: str, stdin: bytes = b"") -> "Child":
+        """The same, begun: it runs beside us."""
+        return Child(self.argv(*args), self.environment, stdin)
 
 
 def _absolute(paths: str) -> str:
@@ -103,29 +107,90 @@ def _words(err: bytes) -> str:
 
 def communicate(argv: list[str], environment: Mapping[str, str], stdin: bytes = b"") -> tuple[int, bytes, bytes]:
     """Run another program (argv[0] is its path); what it leaves as `Git.call` returns it. Raises EnvironmentFault."""
-    return _communicate(argv, dict(environment), stdin, None)
+    return Child(argv, environment, stdin).result()
 
 
-def _communicate(argv: list[str], environment: dict[str, str], stdin: bytes, lock: int | None) -> tuple[int, bytes, bytes]:
-    ends = [os.pipe(), os.pipe(), os.pipe()]
-    (in_read, in_write), (out_read, out_write), (err_read, err_write) = ends
-    try:
-        pid = _spawn(argv, environment, [in_read, out_write, err_write, *([] if lock is None else [lock])])
-    except OSError as error:
-        _close(in_write, out_read, err_read)
-        raise EnvironmentFault(f"cannot run {argv[0]}: {error.strerror}") from error
-    finally:
-        _close(in_read, out_write, err_write)
-    waiting = True
-    try:
-        out, err = _exchange(in_write, out_read, err_read, stdin)
-        status = os.waitpid(pid, 0)[1]
-        waiting = False
-    finally:
-        if waiting:
+class TooLong(EnvironmentFault):
+    """A program writes more than whoever asked it wants to hold."""
+
+
+class Child:
+    """A program that runs beside us, from now on: `result` waits for its end. One that is closed before that is killed."""
+
+    def __init__(self, argv: list[str], environment: Mapping[str, str], stdin: bytes = b"", lock: int | None = None) -> None:
+        """`argv[0]` is its path, `lock` as in `Git.call`. Raises EnvironmentFault if it cannot be run."""
+        ends = [os.pipe(), os.pipe(), os.pipe()]
+        (in_read, self._in), (self._out, out_write), (self._err, err_write) = ends
+        self._open = {self._in, self._out, self._err}
+        descriptors = [in_read, out_write, err_write, *([] if lock is None else [lock])]
+        try:
+            self._pid = _spawn(argv, dict(environment), descriptors)
+        except OSError as error:
+            self._close(*self._open)
+            raise EnvironmentFault(f"cannot run {argv[0]}: {error.strerror}") from error
+        finally:
+            for descriptor in (in_read, out_write, err_write):
+                os.close(descriptor)
+        os.set_blocking(self._in, False)
+        self._rest = memoryview(stdin)
+        self._feed()
+
+    def result(self, most: int | None = None) -> tuple[int, bytes, bytes]:
+        """What it leaves, as `Git.call` returns it; once. Raises TooLong if it writes more than `most` bytes."""
+        try:
+            out, err = self._exchange(most)
+            status = os.waitpid(self._pid, 0)[1]
+            self._pid = 0
+        finally:
+            self.close()
+        return os.waitstatus_to_exitcode(status), out, err
+
+    def close(self) -> None:
+        """Kill it if nobody has waited for it; again, or after `result`, nothing."""
+        self._close(*self._open)
+        pid, self._pid = self._pid, 0
+        if pid:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-    return os.waitstatus_to_exitcode(status), out, err
+
+    def _exchange(self, most: int | None) -> tuple[bytes, bytes]:
+        """Feed and drain at the same time, so that neither side waits for the other."""
+        pieces: dict[int, list[bytes]] = {self._out: [], self._err: []}
+        size = 0
+        poll = select.poll()
+        for descriptor in self._open:
+            poll.register(descriptor, select.POLLOUT if descriptor == self._in else select.POLLIN)
+        while self._open:
+            for descriptor, _ in poll.poll():
+                if descriptor == self._in:
+                    self._feed()
+                else:
+                    piece = os.read(descriptor, _CHUNK)
+                    pieces[descriptor].append(piece)
+                    size += len(piece)
+                    if not piece:
+                        self._close(descriptor)
+                if descriptor not in self._open:
+                    poll.unregister(descriptor)
+            if most is not None and size > most:
+                raise TooLong(f"a program has written more than {most} bytes")
+        return b"".join(pieces[self._out]), b"".join(pieces[self._err])
+
+    def _feed(self) -> None:
+        """Write what fits; the end of the input closes it, and so does a reader who has gone."""
+        try:
+            while self._rest:
+                self._rest = self._rest[os.write(self._in, self._rest[:_CHUNK]) :]
+        except BlockingIOError:
+            return
+        except BrokenPipeError:
+            pass
+        self._close(self._in)
+
+    def _close(self, *descriptors: int) -> None:
+        for descriptor in descriptors:
+            self._open.discard(descriptor)
+            os.close(descriptor)
 
 
 def _spawn(argv: list[str], environment: dict[str, str], descriptors: list[int]) -> int:
@@ -136,49 +201,3 @@ def _spawn(argv: list[str], environment: dict[str, str], descriptors: list[int])
         file_actions=[(os.POSIX_SPAWN_DUP2, descriptor, place) for place, descriptor in enumerate(descriptors)],
         setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # Python ignores them, and a child would inherit that
     )
-
-
-def _exchange(in_write: int, out_read: int, err_read: int, stdin: bytes) -> tuple[bytes, bytes]:
-    """Feed and drain at the same time, so that neither side waits for the other; closes the three descriptors."""
-    pieces: dict[int, list[bytes]] = {out_read: [], err_read: []}
-    opened = {in_write, out_read, err_read}
-    rest = memoryview(stdin)
-    os.set_blocking(in_write, False)
-    poll = select.poll()
-    poll.register(out_read, select.POLLIN)
-    poll.register(err_read, select.POLLIN)
-    poll.register(in_write, select.POLLOUT)
-    try:
-        while opened:
-            for descriptor, _ in poll.poll():
-                if descriptor == in_write:
-                    rest = _feed(in_write, rest)
-                    ended = not rest
-                else:
-                    piece = os.read(descriptor, _CHUNK)
-                    pieces[descriptor].append(piece)
-                    ended = not piece
-                if ended:
-                    poll.unregister(descriptor)
-                    opened.discard(descriptor)
-                    os.close(descriptor)
-    finally:
-        _close(*opened)
-    return b"".join(pieces[out_read]), b"".join(pieces[err_read])
-
-
-def _feed(descriptor: int, rest: memoryview) -> memoryview:
-    """Write what fits; nothing is left to write where the reader has gone."""
-    if not rest:
-        return rest
-    try:
-        return rest[os.write(descriptor, rest[:_CHUNK]) :]
-    except BlockingIOError:
-        return rest
-    except BrokenPipeError:
-        return rest[:0]
-
-
-def _close(*descriptors: int) -> None:
-    for descriptor in descriptors:
-        os.close(descriptor)

@@ -7,12 +7,14 @@ whatever date it is given. What the tools must read lies in memory (memfd), so n
 import os
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from agent.errors import EnvironmentFault, RefusedError
-from agent.git.command import communicate, find_program
+from agent.git import sshsig
+from agent.git.command import Child, communicate, find_program
+from agent.git.sshsig import Signature
 from agent.git.tags import OPENPGP, SSH
 from agent.trust.people import Person, SshKey, fingerprint, ssh_key
 
@@ -51,13 +53,29 @@ class Keys(NamedTuple):
 
 def verify(payload: bytes, signature: bytes, kind: str, keys: Keys, environment: Mapping[str, str]) -> Signer:
     """Who signed `payload`. Raises RefusedError, in words for the signer, or EnvironmentFault if a tool or a file is missing."""
+    with closing(begin(payload, signature, kind, keys, environment)) as check:
+        return check.signer()
+
+
+class Check(Protocol):
+    """A signature that is being verified beside us."""
+
+    def signer(self) -> Signer:
+        """Wait for the verdict, once; returns and raises as `verify`."""
+
+    def close(self) -> None:
+        """End what still runs, and give back what it read. Again: nothing."""
+
+
+def begin(payload: bytes, signature: bytes, kind: str, keys: Keys, environment: Mapping[str, str]) -> Check:
+    """Begin what `verify` does; raises as that where it can be told at once. To be closed."""
     if not signature:
         raise RefusedError("it is not signed", hint="sign it: git tag -s; git config gpg.format ssh to do it with an SSH key")
     if kind not in _ENDS:
         raise RefusedError("X.509 signatures are not known here", hint="sign it with an SSH or an OpenPGP key")
     if _ENDS[kind] not in signature or signature.rstrip().count(b"\n") != signature[: _last(signature, kind)].count(b"\n"):
         raise RefusedError("the signature is malformed", hint="make it with git tag -s")
-    return (_verify_ssh if kind == SSH else _verify_openpgp)(payload, signature, keys, environment)
+    return (_Ssh if kind == SSH else _OpenPgp)(payload, signature, keys, environment)
 
 
 def _last(signature: bytes, kind: str) -> int:
@@ -67,37 +85,64 @@ def _last(signature: bytes, kind: str) -> int:
 # --- SSH ------------------------------------------------------------------------------------------------------------------
 
 
-def _verify_ssh(payload: bytes, signature: bytes, keys: Keys, environment: Mapping[str, str]) -> Signer:
-    if keys.revoked and not os.access(keys.revoked, os.R_OK):
-        raise EnvironmentFault(f"the list of revoked keys cannot be read: {keys.revoked}", hint="mend `revoked_keys`")
-    tool = find_program("ssh-keygen", environment, "install OpenSSH's client on the server")
-    owners = principals(keys.people)
-    moment = ("-O", f"verify-time={time.strftime('%Y%m%d%H%M%S', time.localtime(keys.at))}") if keys.at else ()
-    with ExitStack() as files:
-        allowed = files.enter_context(_Memory(allowed_signers(keys.people, owners).encode())).path
-        signed = files.enter_context(_Memory(signature)).path
-        arguments = (*moment, "-f", allowed, "-s", signed)
-        revocation = ("-r", keys.revoked) if keys.revoked else ()
+class _Ssh:
+    """`ssh-keygen` is asked at once whether the signature is of whom its key suggests.
 
-        def verify(principal: str) -> tuple[Signer | None, bytes]:
-            how = [tool, "-Y", "verify", "-n", NAMESPACE, "-I", principal, *arguments, *revocation]
-            code, out, err = communicate(how, environment, payload)
-            good = _GOOD.search(out)
-            if code or good is None or good["principal"].decode() != principal:
-                return None, err
-            return Signer(owners[principal], good["print"].decode(), SSH), b""
+    Only if it is not, or nobody is suggested, it is asked who could have made it, and whether they did; so a wrong suggestion
+    costs time and nothing else.
+    """
 
-        owner, key = _owner(_inside(signature)[0], keys.people)
-        if owner in owners and key and not key.is_authority and (known := verify(owner)[0]):
-            return known  # spares the question below, which only certificates need, and people who are told why not
-        code, out, err = communicate([tool, "-Y", "find-principals", *arguments], environment)
+    def __init__(self, payload: bytes, signature: bytes, keys: Keys, environment: Mapping[str, str]) -> None:
+        if keys.revoked and not os.access(keys.revoked, os.R_OK):
+            raise EnvironmentFault(f"the list of revoked keys cannot be read: {keys.revoked}", hint="mend `revoked_keys`")
+        self._payload, self._keys, self._environment = payload, keys, environment
+        self._tool = find_program("ssh-keygen", environment, "install OpenSSH's client on the server")
+        self._owners = principals(keys.people)
+        self._said = sshsig.read(signature)
+        with ExitStack() as files:
+            allowed = files.enter_context(_Memory(allowed_signers(keys.people, self._owners).encode())).path
+            signed = files.enter_context(_Memory(signature)).path
+            moment = ("-O", f"verify-time={time.strftime('%Y%m%d%H%M%S', time.localtime(keys.at))}") if keys.at else ()
+            self._arguments = (*moment, "-f", allowed, "-s", signed)
+            self._suggested = _suggested(self._said, keys.people, self._owners)
+            self._asked = files.enter_context(closing(self._ask(self._suggested))) if self._suggested else None
+            self._open = files.pop_all()
+
+    def close(self) -> None:
+        self._open.close()
+
+    def signer(self) -> Signer:
+        if self._asked and (known := self._judge(self._suggested, self._asked)[0]):
+            return known
+        code, out, err = communicate([self._tool, "-Y", "find-principals", *self._arguments], self._environment)
         found = re.split("[\n,]", out.decode(errors="replace"))[0].strip()
-        if code or found not in owners:
-            raise _unknown(signature, keys.people, err)
-        signer, err = verify(found)
-    if signer is None:
-        raise _bad(signature, owners[found], err, bool(keys.revoked))
-    return signer
+        if code or found not in self._owners:
+            raise _unknown(self._said, self._keys.people, err)
+        signer, err = self._judge(found, self._ask(found))
+        if signer is None:
+            raise _bad(self._said, self._owners[found], err, bool(self._keys.revoked))
+        return signer
+
+    def _ask(self, principal: str) -> Child:
+        revocation = ("-r", self._keys.revoked) if self._keys.revoked else ()
+        how = [self._tool, "-Y", "verify", "-n", NAMESPACE, "-I", principal, *self._arguments, *revocation]
+        return Child(how, self._environment, self._payload)
+
+    def _judge(self, principal: str, asked: Child) -> tuple[Signer | None, bytes]:
+        code, out, err = asked.result()
+        good = _GOOD.search(out)
+        if code or good is None or good["principal"].decode() != principal:
+            return None, err
+        return Signer(self._owners[principal], good["print"].decode(), SSH), b""
+
+
+def _suggested(said: Signature, people: Sequence[Person], owners: Mapping[str, str]) -> str:
+    """The principal that find-principals would name first, as far as the key tells; empty if it does not."""
+    owner, key = _owner(said.blob, people)
+    if key and not key.is_authority:
+        return owner if owner in owners else ""
+    lines = _lines(people, owners) if said.is_certificate else ()
+    return next((name for names, key in lines if key.is_authority for name in names if said.may_be_of(name, key.blob)), "")
 
 
 def principals(people: Iterable[Person]) -> dict[str, str]:
@@ -111,35 +156,37 @@ def principals(people: Iterable[Person]) -> dict[str, str]:
 
 def allowed_signers(people: Iterable[Person], owners: Mapping[str, str]) -> str:
     """The text of an allowed_signers file. An authority's certificates count for whom they name, by name or address."""
-    lines = []
+    lines = (" ".join(filter(None, (",".join(names), key.options, key.type, key.blob))) for names, key in _lines(people, owners))
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _lines(people: Iterable[Person], owners: Mapping[str, str]) -> Iterator[tuple[list[str], SshKey]]:
     for person in people:
         names = [principal for principal, owner in owners.items() if owner == person.name]
         for key in filter(None, map(ssh_key, person.keys)):
             shown = names if key.is_authority else [name for name in names if name == person.name]
             if shown:
-                lines.append(" ".join(filter(None, (",".join(shown), key.options, key.type, key.blob))))
-    return "".join(f"{line}\n" for line in lines)
+                yield shown, key
 
 
-def _unknown(signature: bytes, people: Iterable[Person], said: bytes) -> RefusedError:
+def _unknown(signature: Signature, people: Iterable[Person], said: bytes) -> RefusedError:
     """Nobody has the key now; tell one that is not valid from one that never was."""
-    blob, _ = _inside(signature)
-    owner, _ = _owner(blob, people)
+    owner, _ = _owner(signature.blob, people)
     whose = f"{owner}'s key" if owner else "the certificate or its authority"
-    if b"expired" in said and (owner or _is_certificate(blob)):
+    if b"expired" in said and (owner or signature.is_certificate):
         return RefusedError(f"{whose} has expired", hint=f"use another one; {_SAY_KEY}")
-    if b"not yet valid" in said and (owner or _is_certificate(blob)):
+    if b"not yet valid" in said and (owner or signature.is_certificate):
         return RefusedError(f"{whose} is not yet valid", hint="wait, or use another one")
-    if _is_certificate(blob):
+    if signature.is_certificate:
         return RefusedError(
             "its certificate counts for nobody here",
             hint="it must be valid, from an authority in `keys` of [people.NAME], and its principal that person's name or e-mail",
         )
-    return RefusedError(f"its key {_print(blob)} belongs to nobody here", hint=_SAY_KEY)
+    return RefusedError(f"its key {signature.fingerprint} belongs to nobody here", hint=_SAY_KEY)
 
 
-def _bad(signature: bytes, person: str, said: bytes, has_list: bool) -> RefusedError:
-    _, namespace = _inside(signature)
+def _bad(signature: Signature, person: str, said: bytes, has_list: bool) -> RefusedError:
+    namespace = signature.namespace
     if namespace != NAMESPACE or b"namespace" in said:
         return RefusedError(f"the signature is for {namespace or 'nothing'}, not for git", hint="make it with git tag -s")
     if b"incorrect signature" in said:
@@ -157,57 +204,39 @@ def _owner(blob: str, people: Iterable[Person]) -> tuple[str, SshKey | None]:
     return "", None
 
 
-def _inside(signature: bytes) -> tuple[str, str]:
-    """The public key (base64) and the namespace of an SSH signature; empty if it is garbled (PROTOCOL.sshsig)."""
-    from binascii import Error, a2b_base64, b2a_base64
-
-    try:
-        raw = a2b_base64(b"".join(line for line in signature.split(b"\n") if not line.startswith(b"-----")))
-    except Error:
-        return "", ""
-    rest = raw[10:] if raw.startswith(b"SSHSIG") else b""
-    key, rest = _string(rest)
-    namespace, _ = _string(rest)
-    return b2a_base64(key, newline=False).decode(), namespace.decode(errors="replace")
-
-
-def _string(raw: bytes) -> tuple[bytes, bytes]:
-    size = int.from_bytes(raw[:4], "big")
-    return raw[4 : 4 + size], raw[4 + size :]
-
-
-def _is_certificate(blob: str) -> bool:
-    from binascii import a2b_base64
-
-    return b"-cert-v01@openssh.com" in a2b_base64(blob)[:64]
-
-
-def _print(blob: str) -> str:
-    from binascii import a2b_base64, b2a_base64
-    from hashlib import sha256  # loads OpenSSL: only for a refusal
-
-    return "SHA256:" + b2a_base64(sha256(a2b_base64(blob)).digest(), newline=False).decode().rstrip("=")
-
-
 # --- OpenPGP --------------------------------------------------------------------------------------------------------------
 
 
-def _verify_openpgp(payload: bytes, signature: bytes, keys: Keys, environment: Mapping[str, str]) -> Signer:
-    owners = {fingerprint(key): person.name for person in keys.people for key in person.keys if fingerprint(key)}
-    if not owners:
-        hint = 'sign with an SSH key; or the operator adds "openpgp:FINGERPRINT" to somebody\'s `keys`, and an `openpgp_keyring`'
-        raise RefusedError("nobody here has an OpenPGP key", hint=hint)
-    if not os.access(keys.keyring, os.R_OK) or _is_armored(keys.keyring):
-        raise EnvironmentFault(
-            f"the OpenPGP keyring cannot be read: {keys.keyring or 'none is set'}",
-            hint="on the server: gpg --export (without --armor) FINGERPRINT > keyring.gpg, and `openpgp_keyring` names that file",
-        )
-    tool = find_program("gpgv", environment, "install gpgv on the server")
-    with closing(_Memory(signature)) as signed:
-        argv = [tool, "--status-fd", "1", "--keyring", os.path.abspath(keys.keyring), signed.path, "-"]  # noqa: PTH100
-        _, out, _ = communicate(argv, environment, payload)
-    words = [line.split()[1:] for line in out.decode(errors="replace").splitlines() if line.startswith("[GNUPG:] ")]
-    return _judge_openpgp([status for status in words if status], owners, keys.at)
+class _OpenPgp:
+    """`gpgv`, with the keyring of the operator."""
+
+    def __init__(self, payload: bytes, signature: bytes, keys: Keys, environment: Mapping[str, str]) -> None:
+        self._owners = {fingerprint(key): person.name for person in keys.people for key in person.keys if fingerprint(key)}
+        self._at = keys.at
+        if not self._owners:
+            hint = (
+                'sign with an SSH key; or the operator adds "openpgp:FINGERPRINT" to somebody\'s `keys`, and an `openpgp_keyring`'
+            )
+            raise RefusedError("nobody here has an OpenPGP key", hint=hint)
+        if not os.access(keys.keyring, os.R_OK) or _is_armored(keys.keyring):
+            raise EnvironmentFault(
+                f"the OpenPGP keyring cannot be read: {keys.keyring or 'none is set'}",
+                hint="on the server: gpg --export (without --armor) FINGERPRINT > keyring.gpg; `openpgp_keyring` names that file",
+            )
+        tool = find_program("gpgv", environment, "install gpgv on the server")
+        with ExitStack() as files:
+            signed = files.enter_context(_Memory(signature)).path
+            argv = [tool, "--status-fd", "1", "--keyring", os.path.abspath(keys.keyring), signed, "-"]  # noqa: PTH100
+            self._asked = files.enter_context(closing(Child(argv, environment, payload)))
+            self._open = files.pop_all()
+
+    def close(self) -> None:
+        self._open.close()
+
+    def signer(self) -> Signer:
+        _, out, _ = self._asked.result()
+        words = [line.split()[1:] for line in out.decode(errors="replace").splitlines() if line.startswith("[GNUPG:] ")]
+        return _judge_openpgp([status for status in words if status], self._owners, self._at)
 
 
 def _judge_openpgp(statuses: Sequence[Sequence[str]], owners: Mapping[str, str], at: int = 0) -> Signer:

@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from agent.errors import RefusedError
-from agent.git.command import Git
+from agent.git.command import Child, Git, TooLong
 
 MAX_SIZE = 64 * 1024  # bytes of a tag that is read
+_HEAD = 200  # and of the line that git writes before it, at most
 SSH, OPENPGP, X509 = "ssh", "openpgp", "x509"
 
 _BEGIN = {
@@ -46,20 +47,44 @@ class Tag(NamedTuple):
     kind: str
 
 
-def read(git: Git, oids: Iterable[str]) -> dict[str, tuple[str, bytes]]:
-    """Type and content of objects by id; of one that is no tag, or larger than MAX_SIZE, the content stays empty."""
-    asked = list(dict.fromkeys(oids))
-    stdin = "".join(f"{oid}\n" for oid in asked).encode()
+def ask(git: Git, oids: Iterable[str]) -> Child:
+    """Begin what `read` does: the objects are read beside us."""
+    return git.start("cat-file", "--batch", stdin="".join(f"{oid}\n" for oid in dict.fromkeys(oids)).encode())
+
+
+def read(git: Git, oids: Iterable[str], asked: Child | None = None) -> dict[str, tuple[str, bytes]]:
+    """Type and content of objects by id; of one that is no tag, or larger than MAX_SIZE, the content stays empty.
+
+    `asked` are the same objects, as `ask` began it.
+    """
+    wanted = list(dict.fromkeys(oids))
+    try:
+        code, rest, _ = (asked or ask(git, wanted)).result(most=len(wanted) * (MAX_SIZE + _HEAD))
+    except TooLong:
+        code, rest = 1, b""
+    return _read_small(git, wanted) if code else _contents(wanted, rest)
+
+
+def _read_small(git: Git, wanted: list[str]) -> dict[str, tuple[str, bytes]]:
+    """Somebody has tagged something large, of which nothing is read; or git fails, and says so here."""
+    stdin = "".join(f"{oid}\n" for oid in wanted).encode()
     heads = [line.split() for line in git.run("cat-file", "--batch-check", stdin=stdin).decode().splitlines()]
-    found = {head[0]: (head[1] if len(head) == 3 else "missing", b"") for head in heads}
+    found = {head[0]: (head[1], b"") for head in heads}
     small = [head[0] for head in heads if len(head) == 3 and head[1] == "tag" and int(head[2]) <= MAX_SIZE]
     if small:
-        rest = git.run("cat-file", "--batch", stdin="".join(f"{oid}\n" for oid in small).encode())
-        for oid in small:
-            head, _, rest = rest.partition(b"\n")
-            size = int(head.split()[2])
-            found[oid] = ("tag", rest[:size])
-            rest = rest[size + 1 :]
+        found |= _contents(small, git.run("cat-file", "--batch", stdin="".join(f"{oid}\n" for oid in small).encode()))
+    return found
+
+
+def _contents(wanted: list[str], rest: bytes) -> dict[str, tuple[str, bytes]]:
+    """What `cat-file --batch` writes of objects."""
+    found = {}
+    for oid in wanted:
+        head, _, rest = rest.partition(b"\n")
+        _, kind, *sizes = head.decode().split(" ")
+        size = int(sizes[0]) if sizes else 0
+        found[oid] = (kind, rest[:size] if kind == "tag" and size <= MAX_SIZE else b"")
+        rest = rest[size + 1 :] if sizes else rest
     return found
 
 

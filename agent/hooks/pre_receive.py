@@ -18,6 +18,9 @@ from agent.hooks.gate import trespass
 from agent.model.push import Push
 from agent.trust.names import is_control
 
+TYPE_CHECKING = False  # as typing has it
+if TYPE_CHECKING:
+    from agent.worker.inquiry import Inquiry
 LONGEST = 60  # seconds; a judgement that takes longer ends by SIGALRM, and the shim refuses the push
 
 
@@ -64,6 +67,17 @@ def _judge(git_dir: str, environ: Mapping[str, str], push: Push, process: str) -
         return ""
     if os.access(mark, os.F_OK):
         os.unlink(mark)  # noqa: PTH108 - of a push long ago
-    from agent.hooks.verdict import judge_and_record
+    inquiry = _inquire(git, push, environ) if steers else None
+    try:
+        from agent.hooks.verdict import judge_and_record
 
-    return judge_and_record(git, push, process, trees, environ if steers else None)
+        return judge_and_record(git, push, process, trees, inquiry)
+    finally:
+        if inquiry:
+            inquiry.close()
+
+
+def _inquire(git: Git, push: Push, environ: Mapping[str, str]) -> "Inquiry":
+    from agent.worker.inquiry import Inquiry
+
+    return Inquiry(git, push.updates, clean_environment(environ))

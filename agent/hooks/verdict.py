@@ -1,10 +1,10 @@
 """The part of pre-receive that a push with pipeline files needs: judge them, and record the push as pending."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable
 
 from agent.errors import AgentError
-from agent.git.command import Git, clean_environment
+from agent.git.command import Git
 from agent.git.history import with_bases
 from agent.hooks import stage
 from agent.model.push import Push
@@ -12,11 +12,15 @@ from agent.state.database import Database, open_database
 from agent.worker.intake import Intake
 from agent.worker.judge import Trees, find_packages, judge
 
+TYPE_CHECKING = False  # as typing has it
+if TYPE_CHECKING:
+    from agent.worker.inquiry import Inquiry
 
-def judge_and_record(git: Git, push: Push, process: str, trees: Trees, steering: Mapping[str, str] | None = None) -> str:
+
+def judge_and_record(git: Git, push: Push, process: str, trees: Trees, inquiry: "Inquiry | None" = None) -> str:
     """Why the push is refused; empty if it is not, and then it is recorded. `trees` are the `.pipeline/` trees of its commits.
 
-    `steering`: it carries control tags, and this is the environment for the programs that verify them.
+    `inquiry`: it carries control tags, and this is about them.
     What is wrong is told even where there is no database. Raises the fault of the database after that, or whatever else fails.
     """
     database, fault = _open(git.git_dir)
@@ -25,19 +29,29 @@ def judge_and_record(git: Git, push: Push, process: str, trees: Trees, steering:
         return refused
     if fault:
         raise fault
-    if database and steering is not None and (refused := _judge_tags(git, database, push, steering)):
-        return refused
-    if database:
-        Intake(git, database, stage.now).record(push, process, trees)
+    assert database
+    intake = Intake(git, database, stage.now)
+
+    def record() -> None:
+        intake.record(push, process, trees)
+
+    if inquiry:
+        return _judge_tags(git, database, push, inquiry, record)
+    record()
     return ""
 
 
-def _judge_tags(git: Git, database: Database, push: Push, environ: Mapping[str, str]) -> str:
+def _judge_tags(git: Git, database: Database, push: Push, inquiry: "Inquiry", record: Callable[[], None]) -> str:
+    from agent.worker import signing
+
+    now = stage.now()
+    policy = signing.policy(database, stage.home(git.git_dir))
+    inquiry.begin(database, policy)
     find_packages()
     _load_msgspec()
     from agent.worker.control import judge_tags
 
-    return judge_tags(git, database, push, stage.home(git.git_dir), stage.now(), clean_environment(environ))
+    return judge_tags(git, database, push, policy, now, inquiry, record)
 
 
 def _load_msgspec() -> None:

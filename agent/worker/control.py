@@ -4,7 +4,7 @@ What is accepted is kept as a proposed request; `accepted.py` opens it when the 
 came into the repository in another way asks for nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import NamedTuple
@@ -14,10 +14,9 @@ import msgspec
 from agent.errors import AgentError, RefusedError, UsageError
 from agent.execution.events import Event
 from agent.execution.fold import evolve
-from agent.git import authors, signatures, tags
+from agent.git import tags
 from agent.git.command import Git
 from agent.git.refs import default_branch
-from agent.git.signatures import Keys, Signer
 from agent.git.tree import definition_trees
 from agent.model.control import Demand, Disable, Enable, Start, Wish
 from agent.model.execution import Execution
@@ -32,19 +31,19 @@ from agent.state.pushes import Pushes
 from agent.state.queue import Queue, Row
 from agent.state.requests import Requests
 from agent.state.transitions import Transitions
-from agent.trust import control_tags, policy
+from agent.trust import control_tags
 from agent.trust.authors import is_author
 from agent.trust.control_tags import Said
 from agent.trust.names import TagName, is_control, parse
 from agent.trust.people import Policy
-from agent.worker import signing
+from agent.trust.policy import require
+from agent.worker.inquiry import MOST, Inquiry
 from agent.worker.intake import pushed
 from agent.worker.judge import entries, verdict
 from agent.worker.requests import Asked
 from agent.worker.rollbacks import Rollbacks
 from agent.worker.running import Running
 
-MOST = 50  # control tags in one push
 SHOWN = 10  # refusals that are told
 ACCEPTED = "it was accepted once, and every tag counts once"
 
@@ -57,21 +56,22 @@ class Accepted(NamedTuple):
     wish: Wish
 
 
-def judge_tags(git: Git, database: Database, push: Push, home: str, now: datetime, environment: Mapping[str, str]) -> str:
+def judge_tags(
+    git: Git, database: Database, push: Push, policy: Policy, now: datetime, inquiry: Inquiry, record: Callable[[], None]
+) -> str:
     """Why the control tags of a push cannot be accepted; empty if they can, and then what they ask is kept as proposed.
 
-    `git` sees the objects of the push, `home` is `<repo>.git/pipeline`, `now` the time of receipt, `environment` that of
-    the programs that verify. Raises AgentError if it cannot be judged: then the push must not go through.
+    `git` sees the objects of the push, `now` is the time of receipt, `inquiry` is about these tags, and begun. `record` is called
+    to write what stands or falls with them. Raises AgentError if it cannot be judged: then the push must not go through.
     """
     updates = [update for update in push.updates if is_control(update.ref)]
     if len(updates) > MOST:
         return f"{len(updates)} control tags in one push; at most {MOST} are judged\nhint: push them in parts"
-    bench = Bench(git, database, push, signing.policy(database, home), now, environment)
-    raw = tags.read(git, [update.new for update in updates if not update.is_deletion])
+    bench = Bench(git, database, push, policy, now, inquiry)
     accepted, refused = [], []
     for update in updates:
         try:
-            accepted.append(bench.judge(update, raw))
+            accepted.append(bench.judge(update))
         except RefusedError as refusal:
             refused.append(f"{update.ref.removeprefix('refs/tags/')}: {refusal}")
     if refused:
@@ -81,40 +81,39 @@ def judge_tags(git: Git, database: Database, push: Push, home: str, now: datetim
         for one in accepted:
             body = msgspec.json.encode(one.wish).decode()
             Requests(database).propose(now.isoformat(), one.verb, body, one.oid)
+        record()
     return ""
 
 
 class Bench:
     """Judges the control tags of one push, one after the other: each meets the state as those before it would leave it."""
 
-    def __init__(
-        self, git: Git, database: Database, push: Push, policy: Policy, now: datetime, environment: Mapping[str, str]
-    ) -> None:
+    def __init__(self, git: Git, database: Database, push: Push, policy: Policy, now: datetime, inquiry: Inquiry) -> None:
         self._git = git
         self._database = database
         self._push = push
         self._policy = policy
         self._now = now
-        self._environment = environment
+        self._inquiry = inquiry
         self._queue = Queue(database)
         self._requests = Requests(database)
         self._docket = _Docket(database, policy, now)
         self._seen: set[str] = set()
 
-    def judge(self, update: RefUpdate, raw: Mapping[str, tuple[str, bytes]]) -> Accepted:
+    def judge(self, update: RefUpdate) -> Accepted:
         """Raises RefusedError with the reason and what to do."""
         _refuse_to_move(update)
         name = parse(update.ref)
         self._refuse_again(update)
-        tag = tags.parse(*raw[update.new])
+        tag = tags.parse(*self._inquiry.tags[update.new])
         control_tags.check_header(update.ref, tag.name, tag.target_type)
-        signer = self._signer(tag)
+        signer = self._inquiry.signer(update.new, tag)
         control_tags.check_time(tag.tagged_at, self._now, self._policy.drift)
         reason, trailers = tags.trailers(tag.message, control_tags.TRAILERS)
         said = Said(name, tag.target, trailers)
         control_tags.check_trailers(said)
         control_tags.check_expiry(said, self._now)
-        policy.require(self._policy, name.verb, signer.person)
+        require(self._policy, name.verb, signer.person)
         wish = Wish(
             demand=self._demand(said), by=signer.person, reason=reason, tag=update.new, fingerprint=signer.fingerprint,
             is_author=self._is_author(name, signer.person, said.get("Action")),
@@ -127,10 +126,6 @@ class Bench:
         if (former and former.state != "proposed") or update.new in self._seen:
             raise RefusedError(ACCEPTED, hint="sign a new one under another label")
         self._seen.add(update.new)
-
-    def _signer(self, tag: tags.Tag) -> Signer:
-        keys = Keys(self._policy.people, self._policy.revoked_keys, self._policy.openpgp_keyring)
-        return signatures.verify(tag.payload, tag.signature, tag.kind, keys, self._environment)
 
     def _demand(self, said: Said) -> Demand:
         name = said.name
@@ -198,11 +193,8 @@ class Bench:
         """Whether somebody wrote, committed or pushed some of what came since the last execution that passed the stage."""
         passed = Passes(self._database).last(row.pipeline, stage, before=row.id)
         since = passed.commit if passed else ""
-        return is_author(
-            self._policy.person(person),
-            authors.authors(self._git, row.commit, since),
-            self._pushers(row, authors.wrote(self._git, row.commit, since)),
-        )
+        hands = self._inquiry.hands(row.commit, since)
+        return is_author(self._policy.person(person), hands.people, self._pushers(row, hands.commits))
 
     def _pushers(self, row: Row, commits: frozenset[str]) -> set[str]:
         own = msgspec.json.decode(row.body, type=Execution).actor

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from agent.errors import EnvironmentFault
-from agent.git.command import Git, clean_environment, git_dir_of
+from agent.git.command import Child, Git, TooLong, clean_environment, git_dir_of
+from tests.support.processes import children
 from tests.support.repo import Repo
 
 
@@ -89,12 +90,43 @@ def test_a_replaced_object_is_read_as_it_was_pushed(repo):
     assert repo.server.run("show", f"{first}:a") == b"1"
 
 
+def open_descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+
+
 def test_many_threads_and_no_descriptor_left(repo):
-    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    before = open_descriptors()
     with ThreadPoolExecutor(8) as pool:
         outs = list(pool.map(lambda number: repo.server.run("hash-object", "--stdin", stdin=b"%d" % number), range(64)))
     assert len(set(outs)) == 64
-    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+    assert open_descriptors() == before
+
+
+def test_what_was_begun_runs_beside_us_and_loses_nothing(repo):
+    lines = b"".join(b"%040d\n" % number for number in range(100_000))
+    begun = [repo.server.start("cat-file", "--batch-check", stdin=lines), repo.server.start("hash-object", "--stdin", stdin=b"")]
+    assert begun[1].result() == (0, b"e69de29bb2d1d6434b8b29ae775ad8c2e48c5391\n", b"")
+    code, out, _ = begun[0].result()
+    assert (code, out.count(b" missing\n")) == (0, 100_000)
+
+
+def test_what_nobody_waits_for_is_ended(repo):
+    before, former = open_descriptors(), children()
+    child = Child(["/bin/sh", "-c", "exec sleep 1000"], repo.environment)
+    [process] = children() - former
+    child.close()
+    child.close()
+    assert process not in children()
+    assert open_descriptors() == before
+
+
+def test_more_than_is_wanted_is_not_read_to_the_end(repo):
+    before, former = open_descriptors(), children()
+    with pytest.raises(TooLong):
+        Child(["/bin/sh", "-c", "while :; do echo yes; done"], repo.environment).result(most=1 << 20)
+    assert children() == former
+    assert open_descriptors() == before
+    assert Child(["/bin/sh", "-c", "echo yes"], repo.environment).result(most=4) == (0, b"yes\n", b"")
 
 
 def test_the_hot_path_stays_light():

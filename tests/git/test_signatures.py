@@ -1,15 +1,17 @@
 """Who signed, judged with real keys and the real tools."""
 
 import os
+import shutil
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from agent.errors import EnvironmentFault, RefusedError
-from agent.git.signatures import Keys, verify
+from agent.git.signatures import Keys, begin, verify
 from agent.git.tags import split
 from agent.trust.people import Person
+from tests.support.processes import children
 from tests.support.steering import Steering
 
 ENVIRONMENT = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
@@ -21,6 +23,10 @@ def repo(tmp_path_factory, keys):
     made.commit({"a": "1"})
     yield made
     made.close()
+
+
+def open_files() -> set[str]:
+    return {path.name for path in Path("/dev/fd").iterdir()}
 
 
 def known(keys, *names: str) -> Keys:
@@ -38,6 +44,45 @@ def test_every_kind_of_key(repo, keys, name):
     assert signer.person == name
     assert signer.fingerprint == keys.openpgp("grace") if name == "grace" else signer.fingerprint.startswith("SHA256:")
     assert signer.kind == ("openpgp" if name == "grace" else "ssh")
+
+
+@pytest.fixture
+def witness(tmp_path):
+    """An ssh-keygen that writes down what it is asked."""
+    script = tmp_path / "ssh-keygen"
+    script.write_text(f'#!/bin/sh\necho $2 >>{tmp_path}/asked\nexec {shutil.which("ssh-keygen")} "$@"\n')
+    script.chmod(0o755)
+    environment = {**ENVIRONMENT, "PATH": f"{tmp_path}:{ENVIRONMENT['PATH']}"}
+    return environment, lambda: (tmp_path / "asked").read_text().split()
+
+
+@pytest.mark.parametrize("name", ["alice", "frank"])
+def test_a_key_and_a_certificate_are_asked_about_once(repo, keys, witness, name):
+    environment, asked = witness
+    assert verify(*signature(repo, name), known(keys, "carol", "trent", "frank", "alice"), environment).person == name
+    assert asked() == ["verify"]
+
+
+def test_who_only_stands_in_a_certificate_is_not_who_signed(repo, keys, witness):
+    """What the certificate itself is called, is no principal: a suggestion that ssh-keygen turns down."""
+    environment, asked = witness
+    addresses = {"frank": "somebody.else@example.com", "francis": "frank@example.com"}
+    people = [Person(name, (keys.known("frank"),), (), address) for name, address in addresses.items()]
+    assert verify(*signature(repo, "frank"), Keys(people), environment).person == "francis"
+    assert asked() == ["verify", "find-principals", "verify"]
+
+
+def test_a_signature_that_was_begun_and_given_up_leaves_nothing(repo, keys, tmp_path):
+    before = open_files()
+    (tmp_path / "ssh-keygen").write_text("#!/bin/sh\nexec sleep 1000\n")
+    (tmp_path / "ssh-keygen").chmod(0o755)
+    environment = {**ENVIRONMENT, "PATH": f"{tmp_path}:{ENVIRONMENT['PATH']}"}
+    signed, former = signature(repo, "alice"), children()
+    check = begin(*signed, known(keys, "alice"), environment)
+    [process] = children() - former
+    check.close()
+    assert process not in children()
+    assert open_files() == before
 
 
 def test_the_fingerprint_is_that_of_the_key(repo, keys):
@@ -163,10 +208,6 @@ def test_a_list_of_revoked_keys_may_be_a_krl(repo, keys, tmp_path):
     with pytest.raises(RefusedError, match="alice's key was revoked"):
         verify(*signature(repo, "alice"), known(keys, "alice")._replace(revoked=str(krl)), ENVIRONMENT)
     assert verify(*signature(repo, "bob"), known(keys, "bob")._replace(revoked=str(krl)), ENVIRONMENT).person == "bob"
-
-
-def open_files() -> set[str]:
-    return {path.name for path in Path("/dev/fd").iterdir()}
 
 
 def test_nothing_is_left_behind(repo, keys):
