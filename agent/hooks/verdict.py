@@ -1,6 +1,5 @@
 """The part of pre-receive that a push with pipeline files needs: judge them, and record the push as pending."""
 
-import sys
 from collections.abc import Callable
 
 from agent.errors import AgentError
@@ -10,7 +9,7 @@ from agent.hooks import stage
 from agent.model.push import Push
 from agent.state.database import Database, open_database
 from agent.worker.intake import Intake
-from agent.worker.judge import Trees, find_packages, judge
+from agent.worker.judge import Trees, judge
 
 TYPE_CHECKING = False  # as typing has it
 if TYPE_CHECKING:
@@ -42,27 +41,16 @@ def judge_and_record(git: Git, push: Push, process: str, trees: Trees, inquiry: 
 
 
 def _judge_tags(git: Git, database: Database, push: Push, inquiry: "Inquiry", record: Callable[[], None]) -> str:
+    from agent.hooks.loading import load_msgspec
     from agent.worker import signing
 
     now = stage.now()
     policy = signing.policy(database, stage.home(git.git_dir))
     inquiry.begin(database, policy)
-    find_packages()
-    _load_msgspec()
+    load_msgspec()
     from agent.worker.control import judge_tags
 
     return judge_tags(git, database, push, policy, now, inquiry, record)
-
-
-def _load_msgspec() -> None:
-    """Without typing_extensions, which it takes where it is there: inspect and ast would cost every control tag 15 ms."""
-    if "typing_extensions" in sys.modules:
-        return
-    sys.modules["typing_extensions"] = None  # type: ignore[assignment]
-    try:
-        import msgspec  # noqa: F401
-    finally:
-        del sys.modules["typing_extensions"]
 
 
 def _objection(git: Git, database: Database | None, push: Push, trees: Trees) -> str:

@@ -23,7 +23,6 @@ from agent.model.execution import Execution
 from agent.model.ids import ExecutionId, Oid, PipelineName, RefName
 from agent.model.plan import Approval, Plan
 from agent.model.push import Push, RefUpdate
-from agent.plan.parameters import check
 from agent.state.database import Database
 from agent.state.journal import Journal
 from agent.state.passes import Passes
@@ -160,6 +159,8 @@ class Bench:
         if start.pipeline not in known:
             hint = f"it has {', '.join(known)}" if known else "it has no files under .pipeline/"
             raise RefusedError(f"{start.commit[:12]} has no pipeline {start.pipeline}", hint=hint)
+        from agent.plan.parameters import check  # the other verbs need not wait for it
+
         try:
             check(known[start.pipeline], list(start.variables.items()))
         except UsageError as error:

@@ -78,4 +78,5 @@ class Inquiry:
         if row and _NOT_AUTHOR in (Queue(database).plan(row.id) or b""):
             passed = Passes(database).last(row.pipeline, name.stage, before=row.id)
             question = (row.commit, passed.commit if passed else "")
-            self._hands[question] = self._open.enter_context(closing(authors.ask(self._git, *question)))
+            if question not in self._hands:
+                self._hands[question] = self._open.enter_context(closing(authors.ask(self._git, *question)))

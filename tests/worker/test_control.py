@@ -13,6 +13,7 @@ from agent.model.control import Answer, Disable, Enable, Override, Retry, RollBa
 from agent.model.plan import RetryMode
 from agent.state.passes import Pass, Passes
 from agent.state.requests import Requests
+from agent.worker.inquiry import AHEAD
 from agent.worker.intake import PATIENCE
 from tests.support.repo import Refused
 from tests.support.steering import STARTABLE, Steering, asked, closed, failed, recently
@@ -272,6 +273,27 @@ def test_two_people_and_one_person_twice(repo):
     repo.sign("approve/release/5/production/carol", repo.commits[on(5)], "carol", "Action: ok")
     repo.tell("approve/release/5/production/carol")
     assert [wish.by for wish in repo.wishes] == ["alice", "carol"]
+
+
+def test_more_at_once_than_are_asked_about_ahead(repo):
+    given = {f"disable/release/build/{number}": ("alice", "frank", "grace")[number % 3] for number in range(AHEAD + 3)}
+    for tag, by in given.items():
+        repo.sign(tag, repo.commits[on(2)], by)
+    repo.tell(*given)
+    assert sorted(wish.by for wish in repo.wishes) == sorted(given.values())
+
+
+def test_what_was_asked_ahead_is_ended_when_the_push_is_refused(repo, tmp_path):
+    """A tag under a name that is not its own is refused before anybody waits for ssh-keygen, which takes its time here."""
+    stuck, started = tmp_path / "stuck", tmp_path / "started"
+    stuck.mkdir()
+    (stuck / "ssh-keygen").write_text(f"#!/bin/sh\necho $$ >{started}\nexec sleep 1000\n")
+    (stuck / "ssh-keygen").chmod(0o755)
+    repo.point(f"{APPROVE}y", repo.sign(APPROVE, repo.commits[on(2)]))
+    with pytest.raises(Refused, match="the signature is for a tag called"):
+        repo.tell(f"{APPROVE}y", env={"PATH": f"{stuck}:{repo.environment['PATH']}"})
+    process = (started.read_text().strip() if started.exists() else "") or "killed before it could say"
+    assert not Path("/proc", process).exists()
 
 
 def test_a_control_tag_starts_nothing_and_is_no_hindrance(repo):
