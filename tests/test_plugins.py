@@ -1,8 +1,10 @@
 """The table of what can be plugged in, and what others bring beside it."""
 
+import importlib.util
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +18,14 @@ ALL = [(group, name) for group, known in plugins.BUILTIN.items() for name in kno
 @pytest.mark.parametrize(("group", "name"), ALL)
 def test_everything_built_in_can_be_loaded(group, name):
     assert isinstance(plugins.load(group, name), type)
+
+
+@pytest.mark.parametrize("name", sorted({*plugins.BUILTIN["actions"], *plugins.BUILTIN["rules"]} - plugins.KINDS))
+def test_a_provider_is_one_short_file(name):
+    """Those behind `uses`; one that is longer has a noun of its own in it."""
+    groups = [group for group in ("actions", "rules") if name in plugins.BUILTIN[group]]
+    files = [importlib.util.find_spec(plugins.BUILTIN[group][name].partition(":")[0]).origin for group in groups]
+    assert all(len(Path(file).read_text().splitlines()) <= 150 for file in files)
 
 
 def test_what_is_loaded_is_the_class():
