@@ -4,6 +4,7 @@ Exit codes: 0 done; 1 the answer is no (a failed check, a refusal); 2 wrong usag
 130 interrupted; 70 a bug of ours (EX_SOFTWARE of sysexits.h).
 """
 
+import gc
 import importlib
 import os
 import sys
@@ -12,6 +13,7 @@ import click
 
 from agent.errors import AgentError, UsageError
 
+GARBAGE = 20_000  # new objects until cycles among them are looked for: what is loaded stays
 SECTIONS = {
     "See what goes on": {
         "status": "show the executions and how they stand",
@@ -144,6 +146,7 @@ def program(directory: str | None) -> None:
 
 def main() -> None:
     """Run the program; every way out goes through here."""
+    gc.set_threshold(GARBAGE)
     sys.exit(run(sys.argv[1:]))
 
 

@@ -18,7 +18,7 @@ def command(repository: Path | None, everywhere: bool) -> int:
     if everywhere == (repository is not None):
         raise click.UsageError("give a repository, or --all")
     if repository:
-        from agent.worker.__main__ import main as work  # everything that a worker is made of
+        from agent.worker.process import main as work  # everything that a worker is made of
 
         return work([str(repository)])
     from agent.worker.timer import tick

@@ -49,7 +49,7 @@ CALLS = {
     "agent.worker.performer": {"Performer": ["discard"], "AttemptContext": ["workspace", "control"]},
     "agent.worker.pool": {"Pool": ["start"]},
     "agent.worker.wiring": {"Worker": ["recover"]},
-    "agent.worker.__main__": {"": ["_mark"]},
+    "agent.worker.process": {"": ["_mark"]},
 }
 HOOK_CALLS = {
     "agent.state.database": {"Database": ["_finish"]},
@@ -133,7 +133,7 @@ def shift(seconds: float) -> None:
 
     usual = wiring.clock
     wiring.clock = lambda: usual() + timedelta(seconds=seconds)
-    importlib.import_module("agent.worker.__main__").clock = wiring.clock
+    importlib.import_module("agent.worker.process").clock = wiring.clock
 
 
 def hurry(seconds: float) -> None:
@@ -162,7 +162,7 @@ def main() -> None:
     if seconds := os.environ.pop("CRASH_PATIENCE", ""):
         hurry(float(seconds))
     count(points, CALLS)
-    from agent.worker.__main__ import main as work
+    from agent.worker.process import main as work
 
     code = work([repository])
     points.passed("exit", 1, "before")

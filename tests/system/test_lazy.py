@@ -12,7 +12,7 @@ from tests.system.crash import LOCAL
 RUN = f"""\
 import sys
 sys.path.insert(0, {str(ROOT)!r})
-from agent.worker.__main__ import main
+from agent.worker.process import main
 code = main(sys.argv[1:])
 print(code, *sys.modules)
 """
