@@ -1,18 +1,23 @@
-"""The plan of a queued execution: the same code that judged the push reads its pipeline again (DESIGN.md 4, promise 3)."""
+"""The plan of a queued execution: the same code that judged the push reads its pipeline again (DESIGN.md 4, promise 3).
+
+What reads YAML and orders stages is half of what a worker loads: one that only goes on with what is planned does without it.
+"""
 
 from collections import OrderedDict
 
 import msgspec
 
-from agent.definition.load import Loaded, load
 from agent.errors import RefusedError
 from agent.execution.control import rollback_plan
 from agent.git.command import Git
 from agent.git.tree import CommitTree, definition_trees
 from agent.model.execution import Execution
 from agent.model.plan import Plan
-from agent.plan import build
 from agent.state.queue import Queue
+
+TYPE_CHECKING = False  # as typing has it
+if TYPE_CHECKING:
+    from agent.definition.load import Loaded
 
 KEPT = 8  # definitions kept in memory; a queue of a thousand executions has few different ones
 
@@ -32,12 +37,14 @@ class Planner:
         tree = definition_trees(self._git, [execution.commit]).get(execution.commit, "")
         if not tree:
             raise RefusedError(f"commit {execution.commit} has no .pipeline directory, or is gone from the repository")
+        from agent.plan.build import build
+
         loaded = self._read(tree, execution.commit)
         if loaded.diagnostics:
             raise RefusedError(f"the pipeline files of commit {execution.commit} are wrong:\n{loaded.report}")
         for pipeline in loaded.pipelines:
             if pipeline.name == execution.pipeline:
-                return build.build(pipeline, execution.variables, tree)
+                return build(pipeline, execution.variables, tree)
         raise RefusedError(f"commit {execution.commit} has no pipeline {execution.pipeline}")
 
     def stored(self, execution: str) -> Plan:
@@ -47,8 +54,10 @@ class Planner:
             raise RefusedError(f"the plan of execution {execution} is not kept any more, so it cannot be run again")
         return msgspec.json.decode(body, type=Plan)
 
-    def _read(self, tree: str, commit: str) -> Loaded:
+    def _read(self, tree: str, commit: str) -> "Loaded":
         """Kept under the tree, or where buildspecs outside of it belong to it, under the commit."""
+        from agent.definition.load import load
+
         key = commit if commit in self._loaded else tree
         if key not in self._loaded:
             loaded = load(CommitTree(self._git, commit))

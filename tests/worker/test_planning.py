@@ -43,7 +43,7 @@ def test_a_tree_is_read_once(repo, planner, monkeypatch):
     one = repo.commit_and_push({".pipeline/release.yaml": GOOD})
     two = repo.commit_and_push({"other": "x"})
     plan = planner.plan(execution(repo, one))
-    monkeypatch.setattr("agent.worker.planning.load", None)
+    monkeypatch.setattr("agent.definition.load.load", None)
     assert planner.plan(execution(repo, two)) == plan
 
 
