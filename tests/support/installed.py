@@ -4,15 +4,16 @@ import os
 import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 from agent.git.command import clean_environment
 from agent.state.database import open_database
 from agent.state.queue import Queue
-from agent.worker import wake
+from agent.worker import keys, registry, wake
 from agent.worker.install import install
 from agent.worker.intake import Intake
-from tests.support.repo import Repo
+from tests.support.repo import Repo, kept
 
 GOOD = """\
 stages:
@@ -31,9 +32,14 @@ class Installed(Repo):
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self.registry = root / "repositories"
-        self.install()
         self.directory = self.bare / "pipeline"
+        registry.add(self.registry, self.bare.resolve())
+        keys.make(self.directory)
         self.wake = wake.listen(str(self.directory))
+
+    def pattern(self, object_format: str) -> Path:
+        """See Repo."""
+        return installed()
 
     def install(self, python: Path = Path(sys.executable)) -> tuple[str, ...]:
         return install(self.bare, python, clean_environment(self.environment), os.getuid(), self.registry)
@@ -66,3 +72,14 @@ class Installed(Repo):
 
     def close(self) -> None:
         os.close(self.wake)
+
+
+@cache
+def installed() -> Path:
+    """A repository as `install` leaves it, without what is its own: its key, its bell, its line in the registry."""
+    made = Repo(kept() / "installed")
+    environment = clean_environment(made.environment)
+    install(made.bare, Path(sys.executable), environment, os.getuid(), made.root / "repositories")
+    for name in ("key", "key.pub", wake.NAME):
+        (made.bare / "pipeline" / name).unlink()
+    return made.bare

@@ -1,9 +1,12 @@
 """A bare repository and a clone of it, made with real git, away from the user's configuration."""
 
+import atexit
 import os
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from agent.git.command import Git, clean_environment
@@ -19,8 +22,16 @@ CONFIG = """\
 	detachedHead = false
 [gc]
 	auto = 0
+[maintenance]
+	auto = false
 [push]
 	default = current
+"""
+
+REMOTE = """\
+[remote "origin"]
+	url = {}
+	fetch = +refs/heads/*:refs/remotes/origin/*
 """
 
 Content = str | bytes
@@ -42,10 +53,14 @@ class Repo:
         self._clock = 1_700_000_000
         self.home.mkdir(parents=True)
         (self.home / ".gitconfig").write_text(CONFIG)
-        self.git("init", "-q", "--bare", f"--object-format={object_format}", str(self.bare), at=root)
-        self.git("config", "receive.advertisePushOptions", "true", at=self.bare)
-        self.git("init", "-q", f"--object-format={object_format}", str(self.clone), at=root)
-        self.git("remote", "add", "origin", str(self.bare))
+        shutil.copytree(self.pattern(object_format), self.bare)
+        shutil.copytree(empty(object_format) / "clone", self.clone)
+        with (self.clone / ".git/config").open("a") as config:
+            config.write(REMOTE.format(self.bare))
+
+    def pattern(self, object_format: str) -> Path:
+        """The bare repository that `bare` is a copy of."""
+        return empty(object_format) / "repo.git"
 
     @cached_property
     def environment(self) -> dict[str, str]:
@@ -111,7 +126,15 @@ class Repo:
     @property
     def head(self) -> str:
         """The commit of the clone."""
-        return self.git("rev-parse", "HEAD")
+        named = (self.clone / ".git/HEAD").read_text().strip().removeprefix("ref: ")
+        return self.ref(named) if named.startswith("refs/") else named
+
+    def ref(self, name: str) -> str:
+        """What a ref of the clone points at."""
+        try:
+            return (self.clone / ".git" / name).read_text().strip()
+        except OSError:  # packed, or not there
+            return self.git("rev-parse", name)
 
     def branch(self, name: str, start: str = "HEAD") -> None:
         """Make a branch in the clone and go there."""
@@ -125,7 +148,7 @@ class Repo:
     def tag(self, name: str, commit: str = "HEAD", message: str = "") -> str:
         """Make a tag in the clone, annotated if it has a message; returns its id."""
         self.git("tag", *(("-a", "-m", message) if message else ()), name, commit)
-        return self.git("rev-parse", f"refs/tags/{name}")
+        return self.ref(f"refs/tags/{name}")
 
     def push(
         self, *refspecs: str, options: tuple[str, ...] = (), force: bool = False, env: Mapping[str, str] | None = None
@@ -162,3 +185,27 @@ class Repo:
         done = self.run("fsck", "--full", "--strict", "--no-dangling", "--no-progress", at=self.bare, check=False)
         lines = (done.stderr + done.stdout).decode(errors="replace").splitlines()
         return "\n".join(line for line in lines if not line.startswith("notice: "))
+
+
+@cache
+def empty(object_format: str) -> Path:
+    """A directory with `repo.git` and `clone` as git makes them, without its samples: made once for a process, to be copied."""
+    root = kept() / object_format
+    (root / "home").mkdir(parents=True)
+    (root / "home/.gitconfig").write_text(CONFIG)
+    environment = {"PATH": os.environ["PATH"], "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": str(root / "home/.gitconfig")}
+    for words in (["--bare", "repo.git"], ["clone"]):
+        subprocess.run(["git", "init", "-q", f"--object-format={object_format}", *words], cwd=root, env=environment, check=True)
+    configured = ["git", "config", "--file", "repo.git/config", "receive.advertisePushOptions", "true"]
+    subprocess.run(configured, cwd=root, env=environment, check=True)
+    for sample in root.glob("**/hooks/*.sample"):
+        sample.unlink()
+    return root
+
+
+@cache
+def kept() -> Path:
+    """A directory that lasts as long as this process."""
+    made = Path(tempfile.mkdtemp(prefix="git-pipeline-tests."))
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return made

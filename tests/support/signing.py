@@ -25,7 +25,7 @@ class Signing:
         when = {"GIT_COMMITTER_DATE": date} if date else {}
         settings = {**self.keys.environment(by), **when}
         self.git(*self.keys.settings(by), "tag", "-f", "-s", *words, tag, commit, env=settings)
-        return self.git("rev-parse", f"refs/tags/{tag}")
+        return self.ref(f"refs/tags/{tag}")
 
     def forge(self, tag: str, raw: bytes) -> str:
         """Any bytes as a tag object, and a ref to it in the clone; its id."""
