@@ -85,6 +85,7 @@ _FINAL = frozenset(status.value for status in Status if status.is_final)
 @pytest.fixture
 def project(tmp_path, keys):
     made = Project(tmp_path / "project", keys)
+    made.hurry()
     yield made
     made.rest()
     made.end()

@@ -56,6 +56,7 @@ def test_a_push_that_no_hook_saw(repo, call):
 
 
 def test_nothing_to_do(repo, call):
+    repo.hurry()
     code, out, _ = call("resume", repo.bare)
     assert code == 0
     assert out.splitlines()[0] == "nothing is in flight"

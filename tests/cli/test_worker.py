@@ -23,6 +23,7 @@ def looked(repo, ago):
 
 
 def test_it_works_until_nothing_is_left(repo, call):
+    repo.hurry()
     repo.commit_release(repo.stage("build"))
     repo.let("build")
     call("disable", "release", "build")
@@ -81,6 +82,7 @@ def test_what_a_reboot_interrupted_goes_on(repo, call):
 
 def test_one_that_waits_for_people_is_left_in_peace(repo, call):
     """A worker that is idle costs next to nothing, and a timer must not make it a worker again each minute."""
+    repo.hurry()
     repo.commit_release("  - name: ask\n    actions: [{name: qa, approval: {by: [alice]}}]\n")
     assert call("start", "release")[0] == 0
     repo.wait(lambda: any("agent.worker.idle" in words(pid) for pid in repo.workers), "the worker is idle")
@@ -92,6 +94,7 @@ def test_one_that_waits_for_people_is_left_in_peace(repo, call):
 
 def test_what_runs_holds_nothing_of_a_worker_that_was_idle(repo, call):
     """Lock and bell went through two exec; a process that got them too would keep the next worker out as long as it runs."""
+    repo.hurry()
     ask = "triggers: []\nstages:\n  - name: ask\n    actions: [{name: qa, approval: {by: [alice]}}]\n"
     build = f"triggers: []\nstages:\n{repo.stage('build')}"
     repo.commit_and_push({".pipeline/ask.yaml": ask, ".pipeline/release.yaml": build})

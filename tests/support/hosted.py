@@ -11,7 +11,7 @@ from tests.support.keys import Keys
 from tests.support.steered import Steered
 
 CONFIG = """\
-linger = "PT0.3S"
+linger = "PT10S"
 protected = ["main"]
 {people}
 [hosts.web]

@@ -235,6 +235,7 @@ def test_a_lock_holds_across_pipelines(repo):
 
 def test_an_automatic_rollback(repo):
     """The stage runs once more as the last success ran it."""
+    repo.hurry()
     stage = repo.stage("production", repo.action("go"), more="on_failure: {rollback: true}")
     repo.let("go")
     repo.commit({".pipeline/release.yaml": f"stages:\n{stage}"})

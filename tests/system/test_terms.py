@@ -72,6 +72,7 @@ def test_lesson_1_20_the_policy_is_that_of_the_start(repo):
 
 def test_a_broken_file_holds_what_is_new_and_not_what_runs(repo):
     repo.configure(CONFIG + SECRET)
+    repo.hurry()
     commit = pushed(repo, 1)
     repo.configure("concurency = 4\n")
     repo.commit({"n": "2"})

@@ -23,6 +23,7 @@ class Audited(Signing, Working):
         super().__init__(root)
         self.keys = keys
         self.configure(CONFIG.replace("[local]", f"{keys.config}[local]"))
+        self.hurry()
 
     def story(self, by: str = "alice") -> str:
         """Pushed, built, approved and released; the commit."""
