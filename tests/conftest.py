@@ -1,5 +1,6 @@
 """Fixtures that several folders of tests share. Nothing heavy is imported before a test asks for it."""
 
+import gc
 import os
 import signal
 from pathlib import Path
@@ -11,8 +12,15 @@ pytest.register_assert_rewrite("tests.contracts")
 settings.register_profile("no deadline", deadline=None)  # a busy machine is no bug
 settings.load_profile("no deadline")
 
+gc.set_threshold(20_000, 20, 20)  # what was loaded and collected stays, and is much: looking through it costs a tenth of the time
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # the suite runs in a shell's background; what it starts must hear a Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """What is there by now stays."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
