@@ -1,17 +1,34 @@
 """AWS on this machine: moto's real HTTP server, for boto3 as the agent uses it. What it lacks is added to its own back-ends."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
 import boto3
+from botocore.loaders import JSONFileLoader
 
 from tests.support.gate import Gate, Server
 
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"
 _GATES: dict[str, Gate] = {}  # by endpoint
+
+# Each region of EC2 that moto makes has some hundred images, anew after each test; these tests start one.
+os.environ["MOTO_AMIS_PATH"] = str(Path(__file__).parents[1] / "cases/images-of-ec2.json")
+
+
+@cache
+def _described(path: str) -> Any:
+    return _READER(JSONFileLoader(), path)
+
+
+_READER = JSONFileLoader.load_file
+# Each session of the SDK reads the megabytes that describe a service; they do not change.
+JSONFileLoader.load_file = lambda _, path: _described(path)
 
 
 class Cloud:
