@@ -9,6 +9,7 @@ pass: unconfirmed pushes, locks, faults.
 `hook` is the same for a hook: it stands in for the interpreter that the shims call; the points are called pre:… and post:….
 """
 
+import gc
 import importlib
 import os
 import signal
@@ -153,6 +154,7 @@ def count(points: Points, calls: dict[str, dict[str, list[str]]]) -> None:
 
 def main() -> None:
     """See the module."""
+    gc.disable()  # as agent.worker does
     repository = sys.argv[-1]
     points = Points(os.environ.pop("CRASH_AT", ""), os.environ.pop("CRASH_TRACE", ""), repository)
     if directory := os.environ.pop("CRASH_SHARE", ""):
