@@ -67,13 +67,16 @@ def ours(hosts: Hosts, kind: str) -> Deployer:
 def by_rsync(hosts: Hosts) -> Deployer:
     """`rsync --link-dest` to all hosts at once, and the switch by ssh."""
     peer = rsync()
+    # The hosts of the farm have the files of this machine, so its rsync is theirs.
+    program = ["env", f"LD_LIBRARY_PATH={':'.join(map(str, peer.libraries))}", str(peer.binary)]
     shell = " ".join([*hosts.ssh, "-p", "2222"])
 
     def deploy(version: Version, former: str) -> None:
         def to(host: Host) -> None:
             link = [f"--link-dest={BASE}/releases/{former}"] if former else []
             target = f"root@{host.address}:{BASE}/releases/{version.name}/"
-            _call([peer.binary, "-a", "--mkpath", *link, "-e", shell, f"{version.directory}/", target])
+            there = f"--rsync-path={' '.join(program)}"
+            _call([*program, "-a", "--mkpath", there, *link, "-e", shell, f"{version.directory}/", target])
             _call([*hosts.ssh, "-p", "2222", f"root@{host.address}", SWITCH % version.name])
 
         hosts.each(to)
