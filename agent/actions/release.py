@@ -15,7 +15,7 @@ from agent.errors import EnvironmentFault
 from agent.git.command import Git
 from agent.git.contents import contents
 
-_CHUNK = 128 * 1024  # what stays in the cache of a processor: compared three times as fast as a megabyte
+_CHUNK = 128 * 1024
 _SUBMODULE = "160000"
 LINK = "120000"  # a mode, as git has it
 
@@ -125,7 +125,7 @@ class Archives:
         except EnvironmentFault:
             return None
         self._formers[former] = old
-        same = {path for path in new.members if path in old.members and _same(old, new, path)}
+        same = tarball.alike(old.data, old.members, new.data, new.members)
         return Delta(tuple(sorted(new.members.keys() - same)), tuple(sorted(old.members.keys() - same)))
 
     def contents(self, paths: Sequence[str]) -> Iterator[File]:
@@ -150,8 +150,8 @@ class _Archive:
         self.base = base
         try:
             with file.open("rb") as opened:
-                self._data = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
-            found = tarball.read(self._data)
+                self.data = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+            found = tarball.read(self.data)
             members = dict(_members(file)) if found is None else found
         except (OSError, ValueError, tarfile.TarError) as error:
             raise EnvironmentFault(f"the archive {file} cannot be read: {error}") from error
@@ -159,15 +159,7 @@ class _Archive:
 
     def content(self, member: Member) -> Iterator[bytes]:
         end = member.start + member.size
-        return (self._data[at : min(at + _CHUNK, end)] for at in range(member.start, end, _CHUNK))
-
-
-def _same(one: _Archive, other: _Archive, path: str) -> bool:
-    """Read side by side: that is faster than any digest."""
-    mine, theirs = one.members[path], other.members[path]
-    if (mine.mode, mine.size, mine.target) != (theirs.mode, theirs.size, theirs.target):
-        return False
-    return all(a == b for a, b in zip(one.content(mine), other.content(theirs), strict=True))
+        return (self.data[at : min(at + _CHUNK, end)] for at in range(member.start, end, _CHUNK))
 
 
 def _members(file: Path) -> Iterator[tuple[str, Member]]:

@@ -27,7 +27,10 @@ class ArtifactStore(Protocol):
         """Take over a finished archive file (it is moved or copied, fsynced first). Storing it twice is harmless."""
 
     def fetch(self, digest: str) -> Path:
-        """A local file with the archive, digest checked. Raises EnvironmentFault if it is missing or damaged."""
+        """A local file with the archive, digest checked, once as long as nobody writes to the file.
+
+        Raises EnvironmentFault if it is missing or damaged.
+        """
 
     def has(self, digest: str) -> bool: ...
 

@@ -16,6 +16,7 @@ from agent.artifacts.opening import Opening
 from agent.errors import EnvironmentFault
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_Identity = tuple[int, int, int, int, int]  # device, number, size, times of content and of the file: another if it is written to
 
 
 class LocalStore:
@@ -23,6 +24,7 @@ class LocalStore:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._right: dict[str, _Identity] = {}  # of the files that were seen to have their digest
 
     @classmethod
     def open(cls, opening: Opening) -> "LocalStore":
@@ -47,6 +49,9 @@ class LocalStore:
         place = self._place(digest)
         try:
             with place.open("rb") as file:
+                identity = _identity(os.fstat(file.fileno()))
+                if self._right.get(digest) == identity:
+                    return place
                 found = hashlib.file_digest(file, "sha256").hexdigest()
         except FileNotFoundError as error:
             raise EnvironmentFault(
@@ -59,6 +64,7 @@ class LocalStore:
                 f"the artifact {digest} is damaged: its bytes have the digest {found}",
                 hint="check the disk, then run the action that made it again",
             )
+        self._right[digest] = identity
         return place
 
     def has(self, digest: str) -> bool:
@@ -110,6 +116,10 @@ class LocalStore:
         with (self._root / "lock").open("a") as file:
             fcntl.flock(file, mode)
             yield
+
+
+def _identity(status: os.stat_result) -> _Identity:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _time(status: os.stat_result) -> datetime:

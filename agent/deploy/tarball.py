@@ -1,5 +1,6 @@
 """The bytes of a tar archive, record by record: ten times as fast as `tarfile` where there are many small files."""
 
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 BLOCK = 512
@@ -7,6 +8,9 @@ _ZERO = b"\0"
 _LONG = 100  # bytes of a name or target that fit into a header
 LIMIT = 8**11  # bytes of a file that eleven octal digits can tell
 END = _ZERO * (2 * BLOCK)
+_LINK = ord("2")
+_KINDS = frozenset((0, ord("0"), _LINK))
+_AT_ONCE = 128 * 1024  # what stays in the cache of a processor: compared three times as fast as a megabyte
 
 
 def head(name: str, mode: str, size: int, mtime: int) -> bytes:
@@ -63,18 +67,55 @@ class Member(NamedTuple):
 def read(data: Data) -> dict[str, Member] | None:
     """Look through an archive that has nothing but files and links with short names; None for any other."""
     members: dict[str, Member] = {}
-    at = 0
-    while at + BLOCK <= len(data):
+    at, end = 0, len(data)
+    while at + BLOCK <= end:
         head = data[at : at + BLOCK]
         if head[0] == 0:
             return members
-        kind, size = head[156:157], int(head[124:135], 8)
-        if kind not in b"0\x002" or head[345] or not kind:
+        kind, at = head[156], at + BLOCK
+        if kind not in _KINDS or head[345]:
             return None
         name = head[:_LONG].rstrip(_ZERO).decode(errors="surrogateescape")
-        if kind == b"2":
-            members[name] = Member("120000", at + BLOCK, 0, head[157:257].rstrip(_ZERO))
-        else:
-            members[name] = Member("100755" if int(head[100:107], 8) & 0o100 else "100644", at + BLOCK, size)
-        at += BLOCK + size + -size % BLOCK
+        if kind == _LINK:
+            members[name] = Member("120000", at, 0, head[157:257].rstrip(_ZERO))
+        size = int(head[124:135], 8)
+        if kind != _LINK:
+            members[name] = Member("100755" if int(head[100:107], 8) & 0o100 else "100644", at, size)
+        at += size + -size % BLOCK
     return None
+
+
+def alike(old: Data, olds: Mapping[str, Member], new: Data, news: Mapping[str, Member]) -> set[str]:
+    """The names of what is the same in two archives. Files that lie in the same order in both are compared many at a time."""
+    same: set[str] = set()
+    run: list[str] = []
+    first = behind = shift = 0  # where the run begins and ends in the new archive, and how far from there it is in the old one
+
+    def judge() -> None:
+        if old[first + shift : behind + shift] == new[first:behind]:
+            same.update(run)
+        elif len(run) > 1:
+            same.update(name for name in run if _is_alike(old, olds[name], new, news[name]))
+
+    for name, member in news.items():
+        former = olds.get(name)
+        if former is None or (former.mode, former.size, former.target) != (member.mode, member.size, member.target):
+            continue
+        if member.size > _AT_ONCE:
+            if _is_alike(old, former, new, member):
+                same.add(name)
+            continue
+        if not run or former.start - member.start != shift or member.start != behind + BLOCK or behind - first > _AT_ONCE:
+            judge()
+            run, first, shift = [], member.start, former.start - member.start
+        run.append(name)
+        behind = member.start + member.size + -member.size % BLOCK
+    judge()
+    return same
+
+
+def _is_alike(old: Data, former: Member, new: Data, member: Member) -> bool:
+    """Whether the contents, which are of one size, are the same. Read side by side: that is faster than any digest."""
+    shift, end = former.start - member.start, member.start + member.size
+    parts = ((at, min(at + _AT_ONCE, end)) for at in range(member.start, end, _AT_ONCE))
+    return all(old[at + shift : to + shift] == new[at:to] for at, to in parts)

@@ -49,3 +49,14 @@ def test_a_store_that_cannot_be_made_is_a_fault(tmp_path):
     file, digest = archive(tmp_path, b"x")
     with pytest.raises(EnvironmentFault, match="cannot be stored"):
         LocalStore(tmp_path / "store").put(file, digest)
+
+
+def test_damage_after_a_fetch_is_found_by_the_next_one(tmp_path):
+    store = LocalStore(tmp_path / "store")
+    file, digest = archive(tmp_path, b"good")
+    store.put(file, digest)
+    place = store.fetch(digest)
+    place.chmod(0o600)
+    place.write_bytes(b"evil")
+    with pytest.raises(EnvironmentFault, match="damaged"):
+        store.fetch(digest)

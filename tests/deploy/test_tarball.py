@@ -75,3 +75,29 @@ def test_long_names_of_others_need_a_full_reader(form):
 
 def test_an_archive_that_was_cut_off_is_none():
     assert tarball.read(archive({"a": ("100644", b"x" * 600)})[:700]) is None
+
+
+CONTENTS = st.tuples(st.sampled_from(["100644", "100755"]), st.binary(max_size=2000) | st.integers(0, 400_000).map(bytes))
+LINKS = st.tuples(st.just("120000"), st.sampled_from([b"a", b"b/c"]))
+FILES = st.dictionaries(st.sampled_from("abcdefghijkl"), CONTENTS | LINKS, max_size=12)
+
+
+@given(FILES, FILES, st.sets(st.sampled_from("abcdefghijkl")))
+def test_what_is_alike_in_two_archives(olds, others, kept):
+    """`kept`: what the newer one has of the older one."""
+    news = {name: olds[name] if name in kept and name in olds else other for name, other in {**olds, **others}.items()}
+    old, new = archive(olds), archive(news)
+    before, after = tarball.read(old), tarball.read(new)
+    assert before is not None
+    assert after is not None
+    assert tarball.alike(old, before, new, after) == {name for name in news if olds.get(name) == news[name]}
+
+
+def test_one_byte_among_many_files_is_found():
+    olds = {f"{number:03}": ("100644", bytes([number]) * 3000) for number in range(200)}
+    news = olds | {"077": ("100644", b"M" * 2999 + b"!")}
+    old, new = archive(olds), archive(news)
+    before, after = tarball.read(old), tarball.read(new)
+    assert before is not None
+    assert after is not None
+    assert tarball.alike(old, before, new, after) == set(olds) - {"077"}
