@@ -164,11 +164,10 @@ cp -al "$from/." "$new/" & links=$!
 wait $links || unlike
 [ $code = 0 ] || {{ rm -rf "$new" "$sent"; exit 73; }}
 [ -f "$sent/{COMPLETE}" ] || {{ rm -rf "$new" "$sent"; echo 'the upload was cut off'; exit {CUT}; }}
-{links}( cd "$new" && xargs -0 rm -f -- < "$parts/gone" ) || unlike
+{links}if [ -s "$parts/gone" ]; then ( cd "$new" && xargs -0 rm -f -- < "$parts/gone" ) || unlike; fi
 {'find "$new" -depth -type d -exec rmdir {} + 2>/dev/null; mkdir -p "$new"' if empties else ":"}
 if [ -f "$parts/patch" ]; then ( cd "$new" && . "$parts/patch" ) || unlike; fi
-rm -rf "$parts" "$sent/{COMPLETE}"
-cp -al "$sent/." "$new/" && rm -rf "$sent" || unlike
+cp -al "$sent/." "$new/" && rm -rf "$sent" "$new/{SENT}" "$new/{COMPLETE}" || unlike
 {_finished(release, shared)}"""
 
 
@@ -180,7 +179,7 @@ def patch_text(text: str) -> str:
 def _fresh(release: str) -> str:
     """What a lost connection left half made is removed; if it goes on there it must not meet this one."""
     half = f".deploy/in/{quote(release)}"
-    return f"umask 022; new={half}.$$; rm -rf {half}.*"
+    return f'umask 022; new={half}.$$; set -- {half}.*; [ ! -e "$1" ] || rm -rf "$@"'
 
 
 def _finished(release: str, shared: Iterable[str]) -> str:

@@ -5,9 +5,11 @@ umask 022
 STATE=$BASE/.deploy
 HERE=$STATE/deployments/$DEPLOYMENT
 EVENT= CHANGED=0 WHY= SLOT= OTHER= PORT= OTHER_PORT=
-FORMER=$(readlink "$BASE/current" 2>/dev/null); FORMER=${FORMER##*/}
 mkdir -p "$HERE" 2>/dev/null
-if [ -f "$HERE/former" ]; then read -r FORMER < "$HERE/former"; else printf '%s\n' "$FORMER" > "$HERE/former"; fi
+if [ -f "$HERE/former" ]; then read -r FORMER < "$HERE/former"; else
+  FORMER=$(readlink "$BASE/current" 2>/dev/null); FORMER=${FORMER##*/}
+  printf '%s\n' "$FORMER" > "$HERE/former"
+fi
 
 event() {
   EVENT=$1; case $1 in before|BeforeInstall|slot) ;; *) CHANGED=1;; esac

@@ -45,37 +45,44 @@ root=${0%/bin/*}
 dir=$root/jobs/$id run=$root/jobs/$id/run
 case $id in ''|.*|*[!A-Za-z0-9._-]*) [ "$do" = sweep ] || exit 64 ;; esac
 
-birth() { # when a process started, in ticks; nothing for a zombie or nobody
+# Functions that are asked again and again answer in a variable: a process for each answer would cost more than the question.
+birth() { # in `birth`: when a process started, in ticks; nothing for a zombie or nobody
+  birth=
   if [ -r /proc/self/stat ]; then
     { read -r stat </proc/"$1"/stat; } 2>/dev/null || return 1
     set -- ${stat##*) }
     case $1 in Z|X) return 1 ;; esac
-    echo "${20}"
-  else kill -0 "$1" 2>/dev/null && echo 0; fi
+    birth=${20}
+  else kill -0 "$1" 2>/dev/null && birth=0; fi
 }
 group_of() { { read -r stat </proc/"$1"/stat; } 2>/dev/null || return 1; set -- ${stat##*) }; echo "$3"; }
-boot() { { read -r booted </proc/sys/kernel/random/boot_id; } 2>/dev/null && echo "$booted" || echo none; }
+boot() { { read -r boot </proc/sys/kernel/random/boot_id; } 2>/dev/null || boot=none; }
 nap() { sleep "$1" 2>/dev/null || sleep 1; }
-size() { if [ -e "$run/log" ]; then echo $(($(wc -c <"$run/log"))); else echo 0; fi; }
+size() { size=0; [ ! -s "$run/log" ] || size=$(($(wc -c <"$run/log"))); } # in `size`
 alive() { # the supervisor is
   { read -r pid born when <"$run/supervisor"; } 2>/dev/null || return 1
-  [ "$when" = "$(boot)" ] && [ "$(birth "$pid")" = "$born" ]
+  boot; birth "$pid"
+  [ "$when" = "$boot" ] && [ "$birth" = "$born" ]
 }
 holders() { # environments with these words; busybox's grep sees only the first variable without -z, and may not have -z
-  if printf 'a\0b' | grep -qzF b; then grep -lszF "$1" /proc/[0-9]*/environ
-  else for each in /proc/[0-9]*/environ; do tr '\0' '\n' <"$each" | grep -qF "$1" && echo "$each"; done; fi 2>/dev/null
+  printf 'x\0%s' "$1" >"$run/mark" # who finds it here finds it there
+  found=$(grep -lszF "$1" "$run/mark" /proc/[0-9]*/environ)
+  case $found in
+  "$run/mark"*) echo "${found#"$run/mark"}" ;;
+  *) for each in /proc/[0-9]*/environ; do tr '\0' '\n' <"$each" | grep -qF "$1" && echo "$each"; done ;;
+  esac 2>/dev/null
 }
 marked() { # processes of the job, wherever they went
-  for file in $(holders "@MARK@=/$id/"); do
+  for file in $(holders "@MARK@=/$id/" 2>/dev/null); do
     file=${file#/proc/}; file=${file%/environ}
     [ "$file" = $$ ] || echo "$file"
   done
 }
 signal() { # all of the job, each process once; true if somebody carries its mark
   found=$(marked) rest='' leader=''
-  if { read -r group born when <"$run/group"; } 2>/dev/null && [ "$when" = "$(boot)" ]; then
-    now=$(birth "$group") # nothing: its members alone keep the number; something else: the number is another's by now
-    case $now in ''|"$born") leader=$group ;; esac
+  if { read -r group born when <"$run/group"; } 2>/dev/null && boot && [ "$when" = "$boot" ]; then
+    birth "$group" # nothing: its members alone keep the number; something else: the number is another's by now
+    case $birth in ''|"$born") leader=$group ;; esac
   fi
   for each in $found; do [ "$(group_of "$each")" = "${leader:-none}" ] || rest="$rest $each"; done
   [ -z "$leader" ] || kill -"$1" -"$leader" 2>/dev/null
@@ -100,7 +107,7 @@ follow() { # the log to standard output; in the end the state to the other, with
   seconds; until=$((time + $2))
   while :; do
     state
-    now=$(size)
+    size; now=$size
     if [ "$now" -gt "$off" ]; then
       tail -c +$((off + 1)) "$run/log" | head -c $((now - off)) || exit 1
       off=$now idle=0
@@ -115,7 +122,7 @@ follow() { # the log to standard output; in the end the state to the other, with
     seconds; [ "$time" -lt $until ] || { echo "RUN $off" >&2; return; }
     idle=$((idle + 1))
     if [ $idle -gt 100 ]; then nap 0.5; elif [ $idle -gt 30 ]; then nap 0.2
-    elif [ $idle -gt 10 ]; then nap 0.05; else nap 0.01; fi
+    elif [ $idle -gt 6 ]; then nap 0.05; elif [ $idle -gt 2 ]; then nap 0.02; else nap 0.01; fi
   done
 }
 put_out() { # the output file and an end of line; its bytes are counted in `put`
@@ -127,11 +134,13 @@ put_out() { # the output file and an end of line; its bytes are counted in `put`
   echo
 }
 apart() { if [ -n "$setsid" ]; then exec setsid "$@"; else exec "$@"; fi; } # in a session of its own, or at least a group
-setsid=$(command -v setsid) || set -m
+setsid=
+if command -v setsid >/dev/null; then setsid=yes; else set -m; fi
 
 case $do in
 put) # a tar of `workspace`, `control` and `run`
-  mkdir -p "$dir" && chmod 700 "$dir" || exit 1
+  umask 077
+  [ -d "$dir" ] || mkdir -p "$dir" || exit 1
   [ ! -d "$run/claim" ] || { cat >/dev/null; echo EXISTS; exit 0; }
   umask 022
   cd "$dir" && tar xof - || exit 1
@@ -148,20 +157,22 @@ go) # starts it unless somebody has, and follows; $3: from which byte; $4: secon
 supervise)
   trap : TERM INT HUP
   cd "$run" || exit 1
-  echo "$$ $(birth $$) $(boot)" >supervisor.new && mv supervisor.new supervisor || exit 1
+  birth $$; boot
+  echo "$$ $birth $boot" >supervisor.new && mv supervisor.new supervisor || exit 1
   : >>log
   ( trap 'kill $nap; exit' TERM; sleep "$3" & nap=$!; wait $nap && { : >late; exec sh "$0" end "$id" "$4"; } ) >/dev/null 2>&1 &
   dog=$!
   ( export @MARK@="/$id/"; apart sh "$0" job "$id" ) </dev/null >>log 2>&1 &
   job=$!
-  born=$(birth $job)
-  echo "$job ${born:--} $(boot)" >group
+  birth $job
+  echo "$job ${birth:--} $boot" >group
   while :; do wait $job; code=$?; kill -0 $job 2>/dev/null || break; done
   slay
   kill $dog 2>/dev/null
   if [ -e secrets ]; then rm -rf "$(cat secrets)"; fi
   why=exit; [ ! -e late ] || why=late
-  echo "EXIT $code $(size) $why" >status.new && mv status.new status ;;
+  size
+  echo "EXIT $code $size $why" >status.new && mv status.new status ;;
 job)
   set -a
   . "$run/environment"
@@ -170,7 +181,7 @@ job)
   . "$run/command" ;;
 state)
   state
-  case $was in RUN|LOST) echo "$was $(size)" ;; *) echo "$was" ;; esac ;;
+  case $was in RUN|LOST) size; echo "$was $size" ;; *) echo "$was" ;; esac ;;
 end) # $3: seconds from TERM to KILL; goes on without us
   [ -d "$run" ] || { echo NONE; exit 0; }
   mkdir "$run/claim" 2>/dev/null # whoever comes late to start it finds it taken
