@@ -1,23 +1,14 @@
 """AWS CodePipeline: the JSON of `aws codepipeline get-pipeline` (codepipeline.md 5.1); stages and names stay. Pure."""
 
-import json
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from agent.errors import UsageError
 from agent.importers.draft import Draft, Fields, Remark, Value, name
 from agent.importers.reading import Map, document, items, table, text, texts
+from agent.importers.services import service_of
 
 _IMAGE = "public.ecr.aws/codebuild/amazonlinux2-x86_64-standard:5.0"
-_LOOKED_UP = re.compile(r"#\{([^}]+)\}")
-_KNOWN = {
-    "SourceVariables.BranchName": "source.branch",
-    "SourceVariables.CommitId": "source.commit",
-    "SourceVariables.CommitMessage": "source.message",
-    "SourceVariables.TagName": "source.tag",
-    "codepipeline.PipelineExecutionId": "execution.id",
-}
 _NEXT = {"ALL_ACTIONS": "all", "FAILED_ACTIONS": "failed"}
 
 
@@ -35,9 +26,10 @@ def convert(path: str, data: bytes) -> Draft:
     mode = text(pipeline.get("executionMode")).lower()
     fields.put("mode", mode if mode in {"queued", "parallel", "superseded"} else "")
     fields.put("variables", {text(one.get("name")): _variable(one) for one in map(table, items(pipeline.get("variables")))})
-    absent = {
-        made for action in _actions(pipeline) if _category(action) == "Source" or _is_jenkins(action) for made in _made(action)
-    }
+    services = [(action, service_of(action, Fields())) for action in _actions(pipeline)]
+    absent = {made for one, service in services if service or _category(one) == "Source" for made in _made(one)}
+    if any(service.is_in_aws for _, service in services if service):
+        fields.remark("TODO: accounts.default in the operator's config.toml: the role to assume in the account of AWS")
     stages = [_stage(one, absent, fields) for one in map(table, items(pipeline.get("stages")))]
     fields.put("stages", [stage for stage in stages if stage])
     return Draft(name(text(pipeline.get("name")) or "pipeline"), fields)
@@ -58,18 +50,6 @@ def _provider(action: Map) -> str:
 
 def _made(action: Map) -> list[str]:
     return [text(table(one).get("name")) for one in items(action.get("outputArtifacts"))]
-
-
-def _is_jenkins(action: Map) -> bool:
-    """The plug-in of Jenkins stands behind an action of the user's own, under a name that the user chose; it has one key."""
-    of, config = table(action.get("actionTypeId")), table(action.get("configuration"))
-    if text(of.get("owner")) != "Custom" or not all(part.strip(".") for part in _job(config).split("/")):
-        return False
-    return "jenkins" in _provider(action).lower() or set(config) == {"ProjectName"}
-
-
-def _job(config: Map) -> str:
-    return text(config.get("ProjectName")).strip("/")
 
 
 def _variable(one: Map) -> dict[str, str]:
@@ -143,16 +123,21 @@ def _ordered(actions: list[Map], absent: set[str]) -> Iterator[Fields]:
 def _action(action: Map, needs: list[str], absent: set[str]) -> Fields:
     made, work = Fields(), Fields()
     config = table(action.get("configuration"))
-    _work(action, config, made, work)
+    service = service_of(action, made)
+    if service:
+        work += [("uses", service.uses), ("with", service.options)]
+    else:
+        _work(action, config, made, work)
     for key in ("roleArn", "region"):
-        if key in action:
+        if key in action and not (service and key in service.options):
             made.remark(f"TODO: {key} {text(action[key])}")
     made.append(("name", name(text(action.get("name")))))
     made.put("needs", needs)
     made.put("namespace", text(action.get("namespace")))
     inputs = [text(table(one).get("name")) for one in items(action.get("inputArtifacts"))]
     kinds = {field[0] for field in work if not isinstance(field, Remark)}
-    made.put("inputs", [one for one in inputs if one not in absent] if not kinds & {"approval", "uses"} else [])
+    takes = service.takes_artifacts if service else "approval" not in kinds
+    made.put("inputs", [one for one in inputs if one not in absent] if takes else [])
     made += work
     if not kinds & {"approval", "buildspec", "uses"}:
         made.put(
@@ -191,59 +176,10 @@ def _work(action: Map, config: Map, made: Fields, work: Fields) -> None:
             group = name(text(config.get("DeploymentGroupName")) or "hosts")
             made.remark(f"TODO: hosts.{group} in the operator's config.toml: the hosts of {text(config.get('ApplicationName'))}")
             work.append(("deploy", {"to": group, "strategy": "rolling", "appspec": "appspec.yml"}))
-        case "Invoke", "CodePipeline":
-            _pipeline(config, made, work)
-        case _ if _is_jenkins(action):
-            _jenkins(action, config, made, work)
         case _, provider:
             made.remark(f"TODO: {provider}: see `uses` in the reference; it had {_short(config)}")
             work.append(("image", _IMAGE))
             work.append(("run", f'echo "TODO: {provider}"; exit 1'))
-
-
-def _pipeline(config: Map, made: Fields, work: Fields) -> None:
-    """It starts the other one and waits for nothing."""
-    other = name(text(config.get("PipelineName")) or "pipeline")
-    made.remark(
-        f"TODO: repositories.{other} in the operator's config.toml: where {other} is; without `repository` it is one of ours"
-    )
-    if revisions := text(config.get("SourceRevisions")):
-        made.remark(f"TODO: it runs the head of `branch`; it had {revisions[:100]}")
-    values = {}
-    for one in map(table, items(_parsed(config.get("Variables")))):
-        key, value = text(one.get("name")), _LOOKED_UP.sub(_ours, text(one.get("value")))
-        if "#{" in value:
-            made.remark(f"TODO: variable {key} was {value}")
-        else:
-            values[key] = value
-    work.append(("uses", "pipeline"))
-    variables = {"variables": values} if values else {}
-    work.append(("with", {"pipeline": other, "repository": other, **variables, "wait": False}))
-
-
-def _ours(found: re.Match[str]) -> str:
-    """A variable under the name that it has here; as it was, if that is not known."""
-    said = found[1]
-    ours = said if said.startswith("variables.") else _KNOWN.get(said)
-    return f"${{{{ {ours} }}}}" if ours else found[0]
-
-
-def _parsed(value: object) -> object:
-    """JSON in a text, as all of a configuration is."""
-    try:
-        return json.loads(text(value) or "[]")
-    except ValueError:
-        return []
-
-
-def _jenkins(action: Map, config: Map, made: Fields, work: Fields) -> None:
-    server = name(_provider(action))
-    made.remark(f"TODO: servers.{server} in the operator's config.toml: url, user and secret of the Jenkins")
-    inputs = [text(table(one).get("name")) for one in items(action.get("inputArtifacts"))]
-    if carried := [*inputs, *_made(action)]:
-        made.remark(f"TODO: no artifacts go to a Jenkins or come back: {', '.join(carried)}")
-    work.append(("uses", "jenkins"))
-    work.append(("with", {"server": server, "job": _job(config)}))
 
 
 def _short(config: Map) -> str:
