@@ -53,6 +53,7 @@ class Database:
         self.path = path
         self._connection = connection
         self._lock = RLock()
+        self.alone = self._lock  # `with db.alone:` - no other thread reads or writes meanwhile; other processes do
         self._depth = 0
 
     def transaction(self) -> Transaction:

@@ -8,6 +8,7 @@ class Policies:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.alone = database.alone
 
     def keep(self, digest: str, body: str) -> None:
         """Store a configuration. Again: it is the last one from now on."""

@@ -53,10 +53,7 @@ class Deliveries:
         self._lock = Lock()
 
     def prepare(self, execution: Execution, plan: Plan, told: Told) -> Callable[[], None] | None:
-        """What queues the notices of events, to be called in the transaction that journals them; a bug stops no execution.
-
-        The configuration is looked at here and not there: whoever holds its lock may be waiting for the database.
-        """
+        """What queues the notices of events, to be called in the transaction that journals them; a bug stops no execution."""
         try:
             letters = tuple(_letters(self._messengers.targets, execution, plan, told))
         except EnvironmentFault:

@@ -1,6 +1,6 @@
 """The worker's loop: take in, decide, journal, hand out, wait. The one thread that decides, and the only hand on the journals.
 
-    messages (facts from the pool, rings of the bell) -> journal -> fold -> decide -> journal -> pool
+    messages (facts from the pool, rings of the bell) -> fold -> decide -> journal, all in one transaction -> pool
 
 Nothing here is remembered that a new worker would not find again: what was announced and has not ended is performed again by an
 action that re-attaches, and everything else is decided anew from the journals.
@@ -10,6 +10,7 @@ import queue
 from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import NamedTuple
 
 from agent.errors import ConfigError, EnvironmentFault
@@ -45,6 +46,13 @@ class Wanted(NamedTuple):
         return state is None or (state.attempt < self.start.attempt and not state.is_running)
 
 
+class Effect(NamedTuple):
+    """Something to do for an execution outside its journal."""
+
+    running: Running
+    act: Callable[[], object]
+
+
 class Loop:
     """Runs the executions of one repository until there is nothing left to do but to wait."""
 
@@ -58,6 +66,8 @@ class Loop:
         self._wanted: dict[str, Wanted] = {}
         self._prepared: set[str] = set()
         self._performed: set[str] = set()  # by this process: what it was handed it never forgets
+        self._starting: set[str] = set()  # journalled or about to be, and not handed to the pool yet
+        self._effects: list[Effect] = []  # what is to be done once all that was decided is journalled
         self._broken: set[str] = set()
         self._held: set[str] = set()  # new ones that a broken configuration keeps from starting
         self._look_at: datetime | None = None
@@ -99,7 +109,7 @@ class Loop:
         batch = self._receive(timeout)
         try:
             self._take(batch)
-            self._go_on()
+            self._act()
             self._faults = 0
         except EnvironmentFault as fault:
             self._faults += 1
@@ -121,6 +131,8 @@ class Loop:
         self._running.clear()
         self._dirty.clear()
         self._wanted.clear()
+        self._starting.clear()
+        self._effects.clear()
 
     def _take(self, batch: Iterable[Message]) -> None:
         rung = bool(self._look_at and self._look_at <= self._parts.clock())
@@ -134,22 +146,6 @@ class Loop:
                     rung = True
         if rung or self._faults or not batch:  # also when the time to look again has come
             self._take_in()
-        while self._facts:
-            self._take_facts(self._facts[0].execution)
-        while self._publications:
-            self._published(self._publications[0])
-            self._publications.popleft()
-
-    def _take_facts(self, execution: ExecutionId) -> None:
-        known = [fact for fact in self._facts if fact.execution == execution]
-        events = tuple(fact.event for fact in known)
-        running = self._running.get(execution)
-        if running:
-            running.record(events)
-        for fact in known:  # only now: a journal that cannot be written keeps the facts
-            self._facts.remove(fact)
-        if running:
-            self._changed(running, events)
 
     def _take_in(self) -> None:
         self._parts.intake()
@@ -190,36 +186,70 @@ class Loop:
             raise
         self._parts.tidy(running, frozenset(self._prepared | self._performed))
         for stage, action, attempt in running.attempts():
-            self._perform(running, stage, action, attempt, resumed=True)
+            self._later(running, partial(self._perform, running, stage, action, attempt, resumed=True))
         return running
 
     def _find(self, execution: ExecutionId) -> Running:
         return self._running.get(execution) or self._adopt(execution)
 
-    def _go_on(self) -> None:
-        """Decide, admit and start until nothing more follows."""
+    def _act(self) -> None:
+        """Journal what came and what follows from it in one transaction, then do it; again until nothing more follows.
+
+        An effect finds its intent in the journal, and nobody waits for the disk more often than once a turn.
+        """
         now = self._parts.clock()
         self._dirty.update(one.execution.id for one in self._running.values() if one.wake_at and one.wake_at <= now)
+        while self._facts or self._publications or self._dirty or self._looked or self._effects:
+            published = tuple(self._publications)
+            with self._parts.transaction():
+                self._record_facts()
+                self._record_publications(published)
+                self._go_on()
+            self._facts.clear()  # only now: a journal that cannot be written keeps the facts
+            self._publications.clear()
+            effects, self._effects = self._effects, []
+            for effect in effects:
+                self._safely(effect.running, effect.act)
+            self._starting.clear()
+            for message in published:
+                self._published(message)
+        self._let_followers_go()
+
+    def _record_facts(self) -> None:
+        by_execution: dict[ExecutionId, list[Event]] = {}
+        for fact in self._facts:
+            by_execution.setdefault(fact.execution, []).append(fact.event)
+        for execution, events in by_execution.items():
+            if running := self._running.get(execution):
+                self._record(running, events)
+
+    def _record_publications(self, published: Iterable[Published]) -> None:
+        for message in published:
+            if not message.fault:
+                self._parts.queue.mark_published(message.execution, message.seq)
+
+    def _go_on(self) -> None:
+        """Decide, admit and choose what starts, until nothing more follows."""
         while self._dirty or self._looked:  # a look may have found that the way into a stage was opened
             self._looked = False
             while self._dirty:
-                self._decide_safely(self._running[self._dirty.pop()])
+                running = self._running[self._dirty.pop()]
+                self._safely(running, partial(self._decide, running))
             for running, events in self._parts.traffic.admit(self._running, self._parts.clock()):
                 self._record(running, events)
             self._start_wanted()
-        self._let_followers_go()
 
-    def _decide_safely(self, running: Running) -> None:
+    def _safely(self, running: Running, act: Callable[[], object]) -> None:
         """A bug that one execution meets must not hold up the others: it ends, and the log has the details."""
         try:
-            self._decide(running)
+            act()
         except EnvironmentFault:
-            self._dirty.add(running.execution.id)
             raise
         except Exception as bug:
             self._parts.log.bug("an execution failed by a bug of ours", bug, execution=running.execution.id)
-            message = f"a bug of git-pipeline: {bug!r} (see agent.log)"
-            self._record(running, [ExecutionEnded(at=self._parts.clock(), status=Status.FAILED, message=message)])
+            if not running.is_over:
+                message = f"a bug of git-pipeline: {bug!r} (see agent.log)"
+                self._record(running, [ExecutionEnded(at=self._parts.clock(), status=Status.FAILED, message=message)])
 
     def _decide(self, running: Running) -> None:
         commands: tuple[Command, ...] = ()
@@ -235,6 +265,9 @@ class Loop:
         for command in () if running.is_over else commands:
             self._carry_out(running, command)
 
+    def _later(self, running: Running, act: Callable[[], object]) -> None:
+        self._effects.append(Effect(running, act))
+
     def _carry_out(self, running: Running, command: Command) -> None:
         match command:
             case StartAction(stage=stage, action=action, attempt=attempt):
@@ -244,26 +277,29 @@ class Loop:
                 name = running.attempt_id(stage, action, attempt)
                 if name not in self._prepared:
                     self._prepared.add(name)
-                    self._parts.performer.prepare(running, stage, action, attempt)
+                    self._later(running, partial(self._parts.performer.prepare, running, stage, action, attempt))
             case CancelAction(stage=stage, action=action, attempt=attempt):
-                self._parts.pool.stop(running.attempt_id(stage, action, attempt))
+                self._later(running, partial(self._parts.pool.stop, running.attempt_id(stage, action, attempt)))
             case EvaluateRule():
-                self._record(running, self._parts.rules.evaluate(running, command, self.post))
-                running.wake_at = _earlier(running.wake_at, self._parts.rules.retry_at(running.execution.id, command))
+                self._later(running, partial(self._evaluate, running, command))
             case StartRollback(stage=stage):
                 self._record(running, self._parts.rollbacks.start(running, stage))
                 self.post(Ring())
             case Record():
                 pass  # was journalled before
 
+    def _evaluate(self, running: Running, rule: EvaluateRule) -> None:
+        self._record(running, self._parts.rules.evaluate(running, rule, self.post))
+        running.wake_at = _earlier(running.wake_at, self._parts.rules.retry_at(running.execution.id, rule))
+
     def _start_wanted(self) -> None:
-        """Start as many attempts as there are places, oldest wish first: journal all intents, then act."""
+        """Start as many attempts as there are places, oldest wish first."""
         for name in [name for name, wanted in self._wanted.items() if not wanted.still]:
             del self._wanted[name]
         chosen: dict[ExecutionId, list[str]] = {}
         working = [name for name, wanted in self._wanted.items() if not wanted.waits]
         waiting = [name for name, wanted in self._wanted.items() if wanted.waits]
-        for name in [*working[: max(0, self._parts.pool.free)], *waiting]:
+        for name in [*working[: max(0, self._parts.pool.free - len(self._starting))], *waiting]:
             chosen.setdefault(self._wanted[name].running.execution.id, []).append(name)
         for execution, names in chosen.items():
             self._start(self._running[execution], {name: self._wanted.pop(name) for name in names})
@@ -281,9 +317,12 @@ class Loop:
             for wanted in starts.values()
         ]
         self._record(running, intents)
-        for name, (_, start, since, _) in starts.items():
+        for name, (_, start, since, waits) in starts.items():
             self._prepared.discard(name)
-            self._perform(running, start.stage, start.action, start.attempt, resumed=False, since=since)
+            if not waits:
+                self._starting.add(name)
+            place = (running, start.stage, start.action, start.attempt)
+            self._later(running, partial(self._perform, *place, resumed=False, since=since))
 
     def _perform(
         self, running: Running, stage: str, action: str, attempt: int, *, resumed: bool, since: datetime | None = None
@@ -307,7 +346,8 @@ class Loop:
 
     def _changed(self, running: Running, events: tuple[Event, ...]) -> None:
         self._dirty.add(running.execution.id)
-        self._parts.after(running, events)
+        self._parts.note(running, events)
+        self._later(running, partial(self._parts.tell, running, events, running.state))
 
     def _published(self, message: Published) -> None:
         running = self._running.get(message.execution)
@@ -316,9 +356,9 @@ class Loop:
             if running:
                 self._parts.pool.later_in(RETRY.total_seconds(), lambda: self._parts.publish(running))
             return
-        self._parts.queue.mark_published(message.execution, message.seq)
         if running and running.is_over and running.state.seq == message.seq:
             del self._running[message.execution]
+            self._dirty.discard(message.execution)
             self._prepared = {name for name in self._prepared if not name.startswith(message.execution)}
             self._performed = {name for name in self._performed if not name.startswith(message.execution)}
             self._parts.finish(running)

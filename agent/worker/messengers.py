@@ -24,14 +24,16 @@ class Messengers:
     @property
     def targets(self) -> tuple[Target, ...]:
         """Who is to be told something."""
+        terms = self._terms()
         with self._lock:
-            self._look()
+            self._look(terms)
             return self._targets
 
     def of(self, key: str) -> Notifier:
         """The notifier of a target. Raises NotDelivered if the configuration does not name it any more."""
+        terms = self._terms()
         with self._lock:
-            terms = self._look()
+            self._look(terms)
             target = next((target for target in self._targets if target.key == key), None)
             if target is None:
                 raise NotDelivered("the configuration does not name it any more", refused=True)
@@ -39,11 +41,10 @@ class Messengers:
                 self._made[key] = plugins.load("notifiers", target.kind)(target.rule, self._means(terms))
             return self._made[key]
 
-    def _look(self) -> Terms:
-        terms = self._terms()
+    def _look(self, terms: Terms) -> None:
+        """Asked for before the lock is taken: whoever waits for it may hold that of the state."""
         if self._seen is None or terms.digest != self._seen.digest:
             self._seen, self._targets, self._made = terms, targets(terms.config), {}
-        return terms
 
     def _means(self, terms: Terms) -> Means:
         return Means(

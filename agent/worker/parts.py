@@ -1,6 +1,7 @@
 """What the loop works with, and what follows from events beside the state: status rows, feeds, notes, cleaning up."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -19,6 +20,7 @@ from agent.execution.events import (
     StageEnded,
     StageRetried,
 )
+from agent.execution.state import ExecutionState
 from agent.log import Log
 from agent.model.execution import Execution
 from agent.model.ids import ExecutionId
@@ -50,6 +52,7 @@ class Parts:
 
     directories: Directories
     queue: Queue
+    transaction: Callable[[], AbstractContextManager[None]]  # in which all that a turn of the loop writes is written
     journal: Journal
     passes: Passes
     planner: Planner
@@ -115,8 +118,8 @@ class Parts:
         feed.say(f"it waits until the operator has mended the configuration: {error}")
         feed.leave()
 
-    def after(self, running: Running, events: tuple[Event, ...]) -> None:
-        """Bring everything beside the journal up to date; without events: after a restart."""
+    def note(self, running: Running, events: tuple[Event, ...]) -> None:
+        """Bring the tables beside the journal up to date; without events: after a restart."""
         state, execution = running.state, running.execution
         for event in events:
             self._remember(running, event)
@@ -126,9 +129,12 @@ class Parts:
             started, ended = _iso(state.started_at), _iso(state.ended_at)
             self.queue.set_status(execution.id, state.status, started_at=started, ended_at=ended)
             running.told = state.status
-        feed = self.feeds(execution.id)
+
+    def tell(self, running: Running, events: tuple[Event, ...], state: ExecutionState) -> None:
+        """Bring everything outside up to date, now that the events are journalled. `state`: what they led to."""
+        feed = self.feeds(running.execution.id)
         for event in events:
-            feed.say(*line_for(event, execution, running.plan, state))
+            feed.say(*line_for(event, running.execution, running.plan, state))
             if isinstance(event, ActionEnded):
                 self._discard(running, event)
             if isinstance(event, RuleEnded):

@@ -7,7 +7,6 @@ does it after a restart of the worker, as what it started with is kept in the st
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
-from threading import Lock
 from typing import NamedTuple
 
 import msgspec
@@ -36,14 +35,14 @@ class Book:
         self._layers = layers
         self._policies = policies
         self._secrets = secrets
-        self._lock = Lock()
+        self._alone = policies.alone  # no lock beside that of the state, which some who ask hold already
         self._read: tuple[Mapping[str, bytes], Terms] | None = None
         self._made: dict[str, Terms] = {}
         self._fixed: dict[str, Terms] = {}  # by execution, of those that have started
 
     def now(self) -> Terms:
         """What the files say now, stored for good. Raises ConfigError, and EnvironmentFault of the database."""
-        with self._lock:
+        with self._alone:
             texts = read(self._layers)
             if self._read is None or self._read[0] != texts:
                 self._read = texts, self._kept(parse(texts))

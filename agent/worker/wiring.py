@@ -116,6 +116,7 @@ class Worker:
         self.parts = Parts(
             directories=directories,
             queue=self._queue,
+            transaction=database.transaction,
             journal=self._journal,
             passes=passes,
             planner=planner,
