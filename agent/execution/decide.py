@@ -11,6 +11,7 @@ from datetime import datetime
 from agent.execution import stages
 from agent.execution.commands import Command, Record
 from agent.execution.events import ExecutionEnded, StageArrived
+from agent.execution.prepare import prepare_next
 from agent.execution.state import ExecutionState, StageState
 from agent.execution.timing import execution_deadline, retry_at, stage_deadline
 from agent.model.ids import StageName
@@ -75,6 +76,8 @@ def _go_on(plan: Plan, state: ExecutionState, now: datetime, late: str) -> Itera
             waits = waits or (at.is_waiting and not late)
     if not waits:
         yield _end(plan, state, now, late)
+    elif not late:
+        yield from prepare_next(plan, state)
 
 
 def _is_next(stage: PlannedStage, state: ExecutionState) -> bool:

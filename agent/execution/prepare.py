@@ -8,8 +8,9 @@ import msgspec
 
 from agent.execution.commands import PrepareAction
 from agent.execution.standing import Board, Standing, needs_of
-from agent.execution.state import StageState
-from agent.model.plan import Approval, PlannedAction, PlannedStage, Run
+from agent.execution.state import ExecutionState, StageState
+from agent.model.outcome import Status
+from agent.model.plan import Approval, Plan, PlannedAction, PlannedStage, Run, When
 
 MOST = 3  # at once
 _NAMESPACE = re.compile(rb"\$\{\{\s*([A-Za-z0-9_-]+)")
@@ -21,6 +22,50 @@ def prepare(stage: PlannedStage, state: StageState, board: Board) -> Iterator[Pr
     for action in islice(found, MOST):
         past = state.actions.get(action.name)
         yield PrepareAction(stage=stage.name, action=action.name, attempt=past.attempt + 1 if past else 1)
+
+
+def prepare_next(plan: Plan, state: ExecutionState) -> Iterator[PrepareAction]:
+    """Scripts that start with a stage, while all that is left of the stages before it runs.
+
+    Only where nothing but these can keep it from being entered, and nothing of value is given away before: no secrets, no cache
+    that may still change, no services.
+    """
+    yield from islice(_first(plan, state), MOST)
+
+
+def _first(plan: Plan, state: ExecutionState) -> Iterator[PrepareAction]:
+    left = {stage.name for stage in plan.stages if not _has_passed(stage, state)}
+    for stage in plan.stages:
+        needs = [other for other in plan.stages if other.name in stage.needs and other.name in left]
+        if needs and stage.name not in state.stages and not stage.before_entry and all(_is_busy(one, state) for one in needs):
+            unknown = {action.namespace.encode() for one in plan.stages if one.name in left for action in one.actions}
+            for action in stage.actions:
+                if _is_plain(action) and unknown.isdisjoint(_NAMESPACE.findall(msgspec.json.encode(action))):
+                    yield PrepareAction(stage=stage.name, action=action.name, attempt=1)
+
+
+def _has_passed(stage: PlannedStage, state: ExecutionState) -> bool:
+    return stage.name in state.stages and state.stages[stage.name].status in {Status.SUCCEEDED, Status.SKIPPED}
+
+
+def _is_busy(stage: PlannedStage, state: ExecutionState) -> bool:
+    """Whether the stage is over as soon as what runs has succeeded, and waits for no person."""
+    at = state.stages.get(stage.name)
+    if not at or not at.is_held or stage.on_success:
+        return False
+    for action in stage.actions:
+        found = at.actions.get(action.name)
+        if not found or found.rerun or (found.status is not Status.SUCCEEDED and not found.is_running):
+            return False
+        if found.is_running and isinstance(action.work, Approval):
+            return False
+    return True
+
+
+def _is_plain(action: PlannedAction) -> bool:
+    starts = not action.needs and action.when is When.SUCCESS
+    asks = action.inputs or action.secrets or action.cache
+    return starts and not asks and isinstance(action.work, Run) and not action.work.services
 
 
 def _is_next(stage: PlannedStage, action: PlannedAction, board: Board) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import Enum
 from functools import partial
 
 import msgspec
@@ -44,6 +45,13 @@ from agent.worker.traffic import Traffic
 
 Find = Callable[[ExecutionId], Running]
 Requests = Callable[[Find], Iterable[tuple[Running, tuple[Event, ...]]]]
+
+
+class Urgency(Enum):
+    """When the notes are to tell something."""
+
+    NOW = "now"
+    SOON = "soon"  # within a second
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,15 +147,15 @@ class Parts:
                 self._discard(running, event)
             if isinstance(event, RuleEnded):
                 self.rules.forget(running, event)
-        if _is_news(events, running):
-            self.publish(running)
+        if urgency := _urgency(events, running):
+            self.publish(running, at_once=urgency is Urgency.NOW)
         if events:
             self.deliveries.look()
 
-    def publish(self, running: Running) -> None:
-        """Bring the notes up to date soon."""
+    def publish(self, running: Running, *, at_once: bool = True) -> None:
+        """Bring the notes up to date, beside the loop."""
         snapshot = Snapshot(execution=running.execution, plan=running.plan, state=running.state)
-        self.publishing.offer(snapshot)
+        self.publishing.offer(snapshot, at_once=at_once)
 
     def finish(self, running: Running) -> None:
         """The execution is over and published: let followers go, and clean up."""
@@ -194,16 +202,17 @@ class Parts:
             self.pool.later(lambda: self.performer.discard(running.execution, attempt, action.work, has_layers=layered))
 
 
-def _is_news(events: tuple[Event, ...], running: Running) -> bool:
-    """Whether the notes should say it now: starts, ends of stages, questions to people and their answers, the end."""
-    if not events:
-        return True
+def _urgency(events: tuple[Event, ...], running: Running) -> Urgency | None:
+    """When the notes should say it: starts, questions to people and their answers, the end now; ends of stages soon."""
+    found = None if events else Urgency.NOW
     for event in events:
-        if isinstance(event, ExecutionStarted | StageEnded | ExecutionEnded | ApprovalAnswered | StageRetried):
-            return True
+        if isinstance(event, ExecutionStarted | ExecutionEnded | ApprovalAnswered | StageRetried):
+            return Urgency.NOW
         if isinstance(event, ActionStarting) and isinstance(running.action(event.stage, event.action).work, Approval):
-            return True
-    return False
+            return Urgency.NOW
+        if isinstance(event, StageEnded):
+            found = Urgency.SOON
+    return found
 
 
 def _iso(time: datetime | None) -> str | None:

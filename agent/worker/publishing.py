@@ -1,7 +1,9 @@
 """Publishes notes beside the loop: the newest state of each execution that changed, one at a time, never twice the same."""
 
+import time
 from collections.abc import Callable
 from threading import Condition, Thread
+from typing import NamedTuple
 
 from agent.errors import EnvironmentFault
 from agent.execution.state import ExecutionState
@@ -18,8 +20,15 @@ class Snapshot(Value, frozen=True, kw_only=True):
     state: ExecutionState
 
 
+PACE = 1.0  # seconds between two publications of an execution that merely goes on
+
 Publish = Callable[[Snapshot], None]
 Published = Callable[[Snapshot, EnvironmentFault | None], None]
+
+
+class _Waiting(NamedTuple):
+    snapshot: Snapshot
+    due: float  # by time.monotonic()
 
 
 class Publishing:
@@ -31,15 +40,19 @@ class Publishing:
     def __init__(self, publish: Publish, done: Published) -> None:
         self._publish = publish
         self._done = done
-        self._waiting: dict[str, Snapshot] = {}
+        self._waiting: dict[str, _Waiting] = {}
+        self._last: dict[str, float] = {}  # when an execution that is not over was published
         self._busy = False
         self._changed = Condition()
         Thread(target=self._run, name="publishing", daemon=True).start()
 
-    def offer(self, snapshot: Snapshot) -> None:
-        """Publish this soon."""
+    def offer(self, snapshot: Snapshot, *, at_once: bool = True) -> None:
+        """Publish this; unless at once, when a moment has passed since the last publication of the execution."""
+        execution = snapshot.execution.id
         with self._changed:
-            self._waiting[snapshot.execution.id] = snapshot
+            due = 0.0 if at_once or execution not in self._last else self._last[execution] + PACE
+            former = self._waiting.get(execution)
+            self._waiting[execution] = _Waiting(snapshot, min(due, former.due) if former else due)
             self._changed.notify()
 
     @property
@@ -63,9 +76,20 @@ class Publishing:
 
     def _next(self) -> Snapshot:
         with self._changed:
-            self._changed.wait_for(lambda: bool(self._waiting))
-            self._busy = True
-            return self._waiting.pop(next(iter(self._waiting)))
+            while True:
+                now = time.monotonic()
+                if found := next((one for one in self._waiting.values() if one.due <= now), None):
+                    return self._taken(found.snapshot, now)
+                self._changed.wait(min((one.due - now for one in self._waiting.values()), default=None))
+
+    def _taken(self, snapshot: Snapshot, now: float) -> Snapshot:
+        execution = snapshot.execution.id
+        self._busy = True
+        del self._waiting[execution]
+        self._last.pop(execution, None)
+        if not snapshot.state.status.is_final:
+            self._last[execution] = now
+        return snapshot
 
 
 def _unforeseen(error: Exception) -> EnvironmentFault:

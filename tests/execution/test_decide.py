@@ -9,10 +9,14 @@ from agent.execution.decide import decide, wake_at
 from agent.model.outcome import Outcome, Reason, Status
 from agent.model.plan import (
     ArtifactInput,
+    Cache,
+    Condition,
     OnFailure,
     Retries,
     RetryMode,
+    Rule,
     Run,
+    Service,
     When,
 )
 from tests.support.playing import (
@@ -341,6 +345,56 @@ def test_prepare_is_advice_for_at_most_three_that_depend_on_nothing_to_come():
     )
     advice = [command for command in decide(player.plan, player.state, world.now) if isinstance(command, PrepareAction)]
     assert [command.action for command in advice] == ["p0", "p1", "p2"]
+
+
+def advised(player, world) -> list[str]:
+    commands = decide(player.plan, player.state, world.now)
+    return [f"{command.stage}/{command.action}#{command.attempt}" for command in commands if isinstance(command, PrepareAction)]
+
+
+def test_the_first_scripts_of_the_next_stage_are_prepared_once_all_of_this_one_runs():
+    world = World()
+    next_up = stage("next", *[f"n{index}" for index in range(5)])
+    player = world.push(plan(stage("first", "a", action("b", needs=("a",))), next_up, stage("last", "z")))
+    assert advised(player, world) == ["first/b#1"]
+    world.end(player, "first", "a")
+    assert advised(player, world) == ["next/n0#1", "next/n1#1", "next/n2#1"]
+    world.end(player, "first", "b")
+    assert advised(player, world) == ["last/z#1"]
+
+
+RULE = Condition(rules=(Rule(provider="command", options={"run": "true"}),))
+SERVED = Run(script="x", services=(Service(name="db", image="db"),))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ([action("a")], stage("next", action("n", secrets={"TOKEN": ""}))),
+        ([action("a")], stage("next", action("n", cache=Cache(paths=("node_modules",))))),
+        ([action("a")], stage("next", action("n", inputs=(ArtifactInput(name="dist"),)))),
+        ([action("a")], stage("next", action("n", work=SERVED))),
+        ([action("a")], stage("next", approval("n"))),
+        ([action("a")], stage("next", action("n", when=When.ALWAYS))),
+        ([action("a")], stage("next", "n", before_entry=RULE)),
+        ([action("a", namespace="a")], stage("next", action("n", work=Run(script="x", image="x:${{ a.version }}")))),
+        ([action("a"), approval("people")], stage("next", "n")),
+    ],
+    ids=["secrets", "cache", "inputs", "services", "approval", "clean-up", "condition", "looks up", "people are asked"],
+)
+def test_what_of_the_next_stage_is_not_prepared(first, second):
+    world = World()
+    player = world.push(plan(stage("first", *first), second))
+    assert advised(player, world) == []
+
+
+def test_nothing_is_prepared_for_a_stage_behind_one_that_is_judged_first_or_has_failed():
+    world = World()
+    judged = world.push(plan(stage("first", "a", on_success=RULE), stage("next", "n")))
+    failing = world.push(plan(stage("first", "a", "b"), stage("next", "n"), pipeline="other"))
+    assert advised(failing, world) == ["next/n#1"]
+    world.end(failing, "first", "a", BROKEN)
+    assert (advised(judged, world), advised(failing, world)) == ([], [])
 
 
 def test_fifty_by_fifty_is_decided_quickly_enough_to_be_forgotten():

@@ -57,6 +57,30 @@ def test_only_the_newest_state_of_what_waits_is_published(notes, publishing):
     assert [notes.told.get(timeout=LONG) for _ in range(3)] == [(1, 1, None), (1, 3, None), (2, 3, None)]
 
 
+def test_what_merely_goes_on_waits_and_is_overtaken_by_what_does_not(notes, publishing, monkeypatch):
+    publishing.offer(snapshot(1, 1), at_once=False)  # the first of all
+    notes.go.put(None)
+    assert notes.told.get(timeout=LONG) == (1, 1, None)
+    monkeypatch.setattr("agent.worker.publishing.PACE", 3600)
+    publishing.offer(snapshot(1, 2), at_once=False)
+    assert not publishing.is_idle
+    notes.go.put(None)
+    publishing.offer(snapshot(2, 1), at_once=False)  # another execution need not wait for it
+    assert notes.told.get(timeout=LONG) == (2, 1, None)
+    notes.go.put(None)
+    publishing.offer(snapshot(1, 3))
+    assert notes.told.get(timeout=LONG) == (1, 3, None)
+    assert [notes.entered.get(timeout=LONG) for _ in range(3)] == [(1, 1), (2, 1), (1, 3)]
+
+
+def test_what_merely_goes_on_is_published_after_a_moment(notes, publishing, monkeypatch):
+    monkeypatch.setattr("agent.worker.publishing.PACE", 0.05)
+    for seq in (1, 2):
+        notes.go.put(None)
+        publishing.offer(snapshot(1, seq), at_once=False)
+        assert notes.told.get(timeout=LONG) == (1, seq, None)
+
+
 def test_not_idle_before_the_last_one_is_told(notes, publishing):
     assert publishing.is_idle
     publishing.offer(snapshot(1))
