@@ -4,7 +4,7 @@ import queue
 import time
 from collections.abc import Callable
 from functools import partial
-from threading import Event, Lock, Thread, Timer
+from threading import Event, Lock, Thread, Timer, current_thread
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -29,6 +29,8 @@ class Pool:
         self._stops: dict[str, Event] = {}
         self._waiting: set[str] = set()
         self._lock = Lock()
+        self._ready: queue.SimpleQueue[Task] = queue.SimpleQueue()
+        self._resting = 0  # threads that wait for something to perform
         self._background: queue.SimpleQueue[Task] = queue.SimpleQueue()
         self._tidying = 0
         self._moved_at = 0.0
@@ -41,7 +43,7 @@ class Pool:
             return self.size - len(self._stops) + len(self._waiting)
 
     def start(self, name: str, work: Callable[[Event], T], done: Callable[[T], None], *, waits: bool = False) -> None:
-        """Run `work(stop)` in a thread of its own under this name; `done` gets its result once the place is free again.
+        """Run `work(stop)` in a thread under this name; `done` gets its result once the place is free again.
 
         What only `waits` takes no place.
         """
@@ -50,7 +52,11 @@ class Pool:
             self._stops[name] = stop
             self._waiting |= {name} if waits else set()
             self._moved_at = time.monotonic()
-        Thread(target=self._run, args=(name, work, done, stop), name=name, daemon=True).start()
+            is_there = self._resting > 0
+            self._resting -= is_there
+        self._ready.put(partial(self._run, name, work, done, stop))
+        if not is_there:
+            Thread(target=self._serve, daemon=True).start()
 
     def stop(self, name: str) -> None:
         """Ask the attempt of this name to end; nothing if it is not running."""
@@ -83,7 +89,15 @@ class Pool:
         with self._lock:
             return not self._stops and not self._tidying
 
+    def _serve(self) -> None:
+        """Perform one after the other: a thread is cheaper kept than made."""
+        while True:
+            self._ready.get()()
+            with self._lock:
+                self._resting += 1
+
     def _run(self, name: str, work: Callable[[Event], T], done: Callable[[T], None], stop: Event) -> None:
+        current_thread().name = name
         try:
             told = partial(done, work(stop))
         except Exception as error:
