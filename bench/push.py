@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from agent.admin.install import install
 from agent.git.command import clean_environment
 from agent.worker import wake
-from agent.worker.install import install
 
 PIPELINE = "stages:\n  - name: build\n    actions:\n      - {name: unit, image: some/image, run: echo hello}\n"
 TARGETS = {"nothing to start": 60, "one execution queued": 120}  # ms over no hooks

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from agent.admin.install import install
 from agent.git.command import clean_environment
 from agent.worker import wake
-from agent.worker.install import install
 from agent.workspaces.mounts import mounted, unmount
 from tests.support.repo import Repo
 

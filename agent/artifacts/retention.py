@@ -1,4 +1,4 @@
-"""What may go. Pure: values in, names out; `worker/cleaning.py` applies it.
+"""What may go. Pure: values in, names out; `admin/cleaning.py` applies it.
 
 An artifact stays while something could still ask for it: an execution that has not ended, one that is young enough to be
 retried or rolled back to, and for every stage the executions that last succeeded in it, however old: a rollback needs them.

@@ -10,14 +10,14 @@ import click
 from agent.git.command import clean_environment
 
 if TYPE_CHECKING:
-    from agent.worker.doctor import Finding
+    from agent.admin.doctor import Finding
 
 
 @click.command
 @click.argument("repository", type=click.Path(path_type=Path), default=".")
 def command(repository: Path) -> int:
     """Look at git, Docker, permissions, hooks, configuration, disk, clock, state and worker; exit 1 if one is wrong."""
-    from agent.worker.doctor import Level, Patient, examine
+    from agent.admin.doctor import Level, Patient, examine
 
     patient = Patient(
         repository=repository.resolve(), environment=clean_environment(os.environ), uid=os.getuid(), now=datetime.now(UTC)
@@ -29,7 +29,7 @@ def command(repository: Path) -> int:
 
 
 def _print(finding: "Finding") -> None:
-    from agent.worker.doctor import Level
+    from agent.admin.doctor import Level
 
     colours = {Level.OK: "green", Level.WARNING: "yellow", Level.WRONG: "red"}
     click.echo(f"{click.style(f'{finding.level:<8}', fg=colours[finding.level])}{finding.text}")

@@ -18,8 +18,8 @@ def command(repository: str | None, dry_run: bool) -> None:
     What has not ended stays, and so does what a rollback needs: the last two successes of every stage with their artifacts. What
     was published in notes is not touched.
     """
+    from agent.admin.cleaning import collect_garbage
     from agent.cli.asking import home
-    from agent.worker.cleaning import collect_garbage
     from agent.worker.configured import load_config
 
     directory = home(repository)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
+from agent.admin import registry, units
+from agent.admin.install import install
 from agent.git.command import clean_environment
-from agent.worker import registry, units
-from agent.worker.install import install
 
 
 @click.command

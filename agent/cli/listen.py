@@ -16,9 +16,9 @@ def command(waits: bool, patience: int, repo: str | None) -> int:
 
     For a systemd timer, or with --wait for a service. Exit code 3 if a message could not be acted on; it comes again.
     """
+    from agent.admin.listening import listen
     from agent.aws.session import Sessions
     from agent.cli import outdoors
-    from agent.worker.listening import listen
 
     with outdoors.opened(repo) as (outside, config):
         if not config.listen.queue:

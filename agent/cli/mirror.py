@@ -12,8 +12,8 @@ def command(remote: str, starts: bool | None, repo: str | None) -> int:
 
     Each change is judged as if it had been pushed here, and starts what a push would start. Exit code 1 if one was refused.
     """
+    from agent.admin.outside import said
     from agent.cli import outdoors
-    from agent.worker.outside import said
 
     with outdoors.opened(repo) as (outside, _):
         moved = outside.mirror(remote, starts=not outside.is_new(remote) if starts is None else starts)

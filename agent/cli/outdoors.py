@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
+from agent.admin.outside import Outside
 from agent.cli import asking
 from agent.config import Config
 from agent.state.database import open_database
 from agent.worker.configured import load_config
-from agent.worker.outside import Outside
 from agent.worker.places import Directories
 from agent.worker.sources import secrets_of
 from agent.worker.spawn import wake_or_start

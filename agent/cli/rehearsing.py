@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import click
 
+from agent.admin.leftovers import prune
 from agent.cli import console
 from agent.cli.check import judged
 from agent.cli.graph import choose as choose_pipeline
@@ -36,7 +37,6 @@ from agent.results import recording
 from agent.state.queue import Row
 from agent.worker import terms
 from agent.worker.follow import Followed, Output, follow, let_go
-from agent.worker.leftovers import prune
 from agent.worker.rehearsal import Rehearsal, Stage
 
 Given = tuple[tuple[str, str], ...]

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
+from agent.admin import registry
+from agent.admin.install import uninstall
 from agent.git.command import clean_environment
-from agent.worker import registry
-from agent.worker.install import uninstall
 
 
 @click.command

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from agent.admin import registry
 from agent.errors import AgentError
-from agent.worker import registry
 
 
 @click.command(name="worker")
@@ -21,7 +21,7 @@ def command(repository: Path | None, everywhere: bool) -> int:
         from agent.worker.process import main as work  # everything that a worker is made of
 
         return work([str(repository)])
-    from agent.worker.timer import tick
+    from agent.admin.timer import tick
     from agent.worker.wiring import clock, new_id
 
     code = 0

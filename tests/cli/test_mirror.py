@@ -207,7 +207,7 @@ def test_a_webhook_that_was_cut_short_is_finished_by_the_timer(pair):
     database = open_database(str(pair.directory / "state.db"))
     Inbox(database).take(Told("up", "d-1", "2026-01-01T00:00:00+00:00", json.dumps([["refs/heads/main", commit, "x"]])))
     database.close()
-    from agent.worker.timer import tick
+    from agent.admin.timer import tick
     from agent.worker.wiring import clock, new_id
 
     lines = list(tick(pair.bare, clock(), new_id, sys.executable, pair.environment))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.worker.leftovers import KEPT
+from agent.admin.leftovers import KEPT
 from tests.support.farm import Farm
 from tests.support.repo import Repo
 from tests.support.screen import pieces

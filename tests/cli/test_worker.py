@@ -6,9 +6,9 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from agent.admin.timer import TICKED
 from agent.state.database import open_database
 from agent.state.marks import Marks
-from agent.worker.timer import TICKED
 from tests.support.working import Working
 
 ROOT = Path(__file__).parents[2]

@@ -2,10 +2,10 @@
 
 import pytest
 
+from agent.admin.install import template
 from agent.config import Config, Ec2, HostGroup, parse
 from agent.errors import ConfigError
 from agent.executors.fleet import static
-from agent.worker.install import template
 
 
 def read(text: str) -> Config:

@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
+from agent.admin import registry
+from agent.admin.install import install
 from agent.git.command import clean_environment
 from agent.state.database import open_database
 from agent.state.queue import Queue
-from agent.worker import keys, registry, wake
-from agent.worker.install import install
+from agent.worker import keys, wake
 from agent.worker.intake import Intake
 from tests.support.repo import Repo, kept
 

@@ -6,9 +6,9 @@ import signal
 import docker
 import pytest
 
+from agent.admin.cleaning import collect_garbage
 from agent.config import Docker as Settings
 from agent.config import Retention
-from agent.worker.cleaning import collect_garbage
 from tests.support import images
 from tests.support.attempts import utc_now
 from tests.support.faults import record

@@ -5,7 +5,7 @@ from threading import Thread
 
 import pytest
 
-from agent.worker.engine import version
+from agent.admin.engine import version
 
 
 def answering(path, body: bytes) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.worker.units import SERVICE, TIMER, Setting, explanation, units
+from agent.admin.units import SERVICE, TIMER, Setting, explanation, units
 
 PLAIN = Setting("git", Path(sys.executable), Path("/var/lib/git-pipeline/repositories"))
 ODD = Setting("git", Path('/opt/a b/100%/$py"thon'), Path("/srv/my list/50%"))

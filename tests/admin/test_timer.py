@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from agent.admin.timer import start_due, tick
 from agent.errors import EnvironmentFault
 from agent.git.command import Git, clean_environment
 from agent.model.execution import Execution
@@ -15,7 +16,6 @@ from agent.state.outbox import Outbox
 from agent.state.queue import Queue
 from agent.state.requests import Requests
 from agent.worker import wake
-from agent.worker.timer import start_due, tick
 from agent.worker.wiring import new_id
 from tests.support.installed import GOOD, Installed
 

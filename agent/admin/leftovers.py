@@ -6,9 +6,9 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from agent.admin.cleaning import collect_garbage
 from agent.config import Retention
 from agent.errors import AgentError
-from agent.worker.cleaning import collect_garbage
 from agent.worker.rehearsal import Rehearsal
 from agent.workspaces.mounts import mounted
 from agent.workspaces.trees import remove_tree

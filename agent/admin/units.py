@@ -12,7 +12,7 @@ DIRECTORY = Path("/etc/systemd/system")
 
 
 class Setting(NamedTuple):
-    """Who runs it, with which interpreter, and where the list of repositories stands (worker/registry.py)."""
+    """Who runs it, with which interpreter, and where the list of repositories stands (admin/registry.py)."""
 
     user: str
     python: Path

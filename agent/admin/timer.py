@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
+from agent.admin.outside import Outside
 from agent.errors import AgentError, ConfigError, EnvironmentFault
 from agent.git.command import Git, clean_environment
 from agent.git.refs import all_refs
@@ -21,7 +22,6 @@ from agent.state.requests import Requests
 from agent.state.schedules import Schedules
 from agent.worker.configured import load_config
 from agent.worker.judge import Judged, entries
-from agent.worker.outside import Outside
 from agent.worker.places import Directories
 from agent.worker.sources import secrets_of
 from agent.worker.spawn import wake_or_start

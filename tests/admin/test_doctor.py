@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from agent.admin.doctor import Level, Patient, examine
 from agent.git.command import clean_environment
 from agent.state.database import open_database
 from agent.state.journal import Journal
-from agent.worker.doctor import Level, Patient, examine
 from tests.support.installed import GOOD, Installed
 
 

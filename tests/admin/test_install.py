@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from agent.admin import registry
+from agent.admin.install import CHAINED, install, shim, template, uninstall
 from agent.config import Config, parse
 from agent.errors import RefusedError, UsageError
 from agent.git.command import clean_environment
-from agent.worker import registry
-from agent.worker.install import CHAINED, install, shim, template, uninstall
 from tests.support.installed import GOOD, Installed
 from tests.support.repo import Repo
 

@@ -11,11 +11,12 @@ from functools import reduce
 from pathlib import Path
 
 import agent
+from agent.admin import registry
 from agent.errors import EnvironmentFault, RefusedError, UsageError
 from agent.git.command import Git
 from agent.state.database import open_database
 from agent.state.queue import Queue
-from agent.worker import keys, registry, wake
+from agent.worker import keys, wake
 from agent.worker.intake import prepare
 
 HOOKS = ("pre-receive", "post-receive")

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterator
 
+from agent.admin.outside import Outside
 from agent.errors import AgentError, EnvironmentFault
 from agent.sources import events
 from agent.sources.queue import Message, Queue
-from agent.worker.outside import Outside
 
 
 def listen(queue: Queue, outside: Outside, say: Callable[[str], None], *, waits: bool, patience: int) -> int:

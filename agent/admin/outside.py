@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from agent.admin.mirror import Mirror, Moved
 from agent.config import Config
 from agent.errors import AgentError, RefusedError, UsageError
 from agent.git import history
@@ -22,7 +23,6 @@ from agent.state.database import Database
 from agent.state.inbox import Inbox, Told
 from agent.state.queue import Queue
 from agent.worker.judge import entry_of
-from agent.worker.mirror import Mirror, Moved
 
 
 class Outside:

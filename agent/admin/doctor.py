@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
+from agent.admin import engine, install
 from agent.config import Config, parse
 from agent.errors import AgentError, ConfigError
 from agent.git.command import Git
@@ -19,7 +20,7 @@ from agent.state.journal import Journal
 from agent.state.outbox import Outbox
 from agent.state.pushes import Pushes
 from agent.state.queue import Queue
-from agent.worker import engine, install, wake
+from agent.worker import wake
 from agent.worker.configured import SYSTEM_CONFIG
 from agent.worker.routes import Routes
 
