@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 
 import click
@@ -36,13 +36,14 @@ def command(one: str, other: str, repo: str | None, no_fetch: bool) -> int:
     before, after = resolve(source, one), resolve(source, other)
     git = client(repo, os.environ) if repo else discover(os.environ)
     paint = console.Paint(console.colours(os.environ, sys.stdout))
+    ran = {*_actions(before), *_actions(after)} - _silent(before) - _silent(after)
     told = {
         "commits": list(_commits(git, before, after)),
         "definition": list(_definition(git, before, after)),
         "variables": list(_changed(before.variables, after.variables)),
-        "images": list(_changed(_images(before), _images(after))),
-        "configuration": list(_changed(_resolved(before), _resolved(after))),
-        "outputs": list(_changed(_outputs(before), _outputs(after))),
+        "images": list(_changed(_images(before, ran), _images(after, ran))),
+        "configuration": list(_changed(_resolved(before, ran), _resolved(after, ran))),
+        "outputs": list(_changed(_outputs(before, ran), _outputs(after, ran))),
         "outcomes": list(_changed(_outcomes(before), _outcomes(after))),
     }
     text = [paint(f"{_named(before)} -> {_named(after)}", BOLD)]
@@ -95,16 +96,23 @@ def _actions(one: Record) -> Actions:
     return {f"{stage.name}/{summary.clean(action.name)}": action for stage in one.stages for action in stage.actions}
 
 
-def _images(one: Record) -> dict[str, str]:
-    return {place: action.image for place, action in _actions(one).items() if action.image}
+def _silent(one: Record) -> set[str]:
+    """The actions that did not run: nobody knows what they would have had, and their outcomes tell."""
+    return {place for place, action in _actions(one).items() if not action.started_at}
 
 
-def _resolved(one: Record) -> dict[str, str]:
-    return {f"{place} {key}": value for place, action in _actions(one).items() for key, value in action.resolved.items()}
+def _images(one: Record, places: Collection[str]) -> dict[str, str]:
+    return {place: action.image for place, action in _actions(one).items() if action.image and place in places}
 
 
-def _outputs(one: Record) -> dict[str, str]:
-    return {f"{place} {key}": value for place, action in _actions(one).items() for key, value in action.outputs.items()}
+def _resolved(one: Record, places: Collection[str]) -> dict[str, str]:
+    return {
+        f"{at} {key}": value for at, action in _actions(one).items() if at in places for key, value in action.resolved.items()
+    }
+
+
+def _outputs(one: Record, places: Collection[str]) -> dict[str, str]:
+    return {f"{at} {key}": value for at, action in _actions(one).items() if at in places for key, value in action.outputs.items()}
 
 
 def _outcomes(one: Record) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from msgspec.structs import replace
 
 from tests.cli.test_status import simple
+from tests.support.stories import Story, action, plan, stage
 
 
 def test_everything_that_can_change(repositories, call, golden):
@@ -27,3 +28,12 @@ def test_the_time_alone_is_no_difference(repositories, call):
     assert code == 0
     assert out.splitlines()[1:] == ["times", "  build/unit: 10s -> 30s (3.0 times as long)"]
     assert call("diff", "1", "1")[1].splitlines()[1:] == ["nothing changed"]
+
+
+def test_an_action_that_ran_only_once_has_lost_nothing(repositories, call):
+    commit = repositories.commit("one")
+    ended = simple(1, commit).end("build", "unit", image="debian@sha256:aa", outputs={"version": "1"})
+    never = Story(plan(stage("build", action("unit"))), number=2, commit=commit).begin()
+    repositories.record(ended.leave("build").finish().record, never.finish("Stopped").record)
+    code, out, _ = call("diff", "1", "2")
+    assert (code, out.splitlines()[1:]) == (1, ["outcomes", "  build/unit: Succeeded -> Pending"])

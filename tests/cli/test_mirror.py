@@ -389,7 +389,7 @@ def test_a_listener_that_is_killed_starts_nothing_twice_and_forgets_nothing(pair
     assert pair.labels == ["bundle #1"]
 
 
-@pytest.mark.parametrize(("module", "name", "method"), [("state.inbox", "Inbox", "done"), ("worker.mirror", "Mirror", "_push")])
+@pytest.mark.parametrize(("module", "name", "method"), [("state.inbox", "Inbox", "done"), ("admin.mirror", "Mirror", "_push")])
 def test_a_webhook_that_is_killed_is_finished_once(pair, module, name, method):
     pair.bring()
     commit = pair.theirs.commit_and_push({"a": "1"})
