@@ -49,7 +49,7 @@ def service_of(action: Map, remarks: Fields) -> Service | None:
             found = _s3(config)
         case "Deploy", "CloudFormation":
             found = _stack(config, said)
-        case _ if is_jenkins(action):
+        case _ if _is_jenkins(action):
             found = _jenkins(action, config, said)
         case _:
             return None
@@ -61,7 +61,7 @@ def service_of(action: Map, remarks: Fields) -> Service | None:
     return found
 
 
-def is_jenkins(action: Map) -> bool:
+def _is_jenkins(action: Map) -> bool:
     """The plug-in of Jenkins stands behind an action of the user's own, under a name that the user chose; it has one key."""
     of, config = table(action.get("actionTypeId")), table(action.get("configuration"))
     if text(of.get("owner")) != "Custom" or not all(part.strip(".") for part in _job(config).split("/")):
