@@ -9,7 +9,7 @@ demo:
 test:
 	@.ci/setup test
 	.venv/bin/python -m tests.support.engine
-	.venv/bin/pytest -n auto -q
+	PYTHONDONTWRITEBYTECODE= .venv/bin/pytest -n auto --dist worksteal -q
 
 crash:
 	@.ci/setup test
