@@ -10,12 +10,11 @@ from typing import NamedTuple, Protocol
 from agent.artifacts.base import ArtifactStore
 from agent.deploy import tarball
 from agent.deploy.delta import Delta
-from agent.deploy.tarball import Member
+from agent.deploy.tarball import Member, Part
 from agent.errors import EnvironmentFault
 from agent.git.command import Git
 from agent.git.contents import contents
 
-_CHUNK = 128 * 1024
 _SUBMODULE = "160000"
 LINK = "120000"  # a mode, as git has it
 
@@ -43,8 +42,8 @@ class Source(Protocol):
     def contents(self, paths: Sequence[str]) -> Iterator[File]:
         """Each of these, in any order; a content is read before the next file is asked for."""
 
-    def before(self, former: str, path: str) -> Iterator[bytes]:
-        """What a path that is not the same was in a release that `against` knew."""
+    def before(self, former: str, path: str) -> Iterable[bytes]:
+        """What a path that is not the same was in a release that `against` knew. Safe while another content is read."""
 
 
 class Commit:
@@ -93,7 +92,7 @@ class Commit:
         for path, (size, content) in zip(paths, found, strict=True):
             yield File(path, self._known[path][0], size, content)
 
-    def before(self, former: str, path: str) -> Iterator[bytes]:
+    def before(self, former: str, path: str) -> Iterable[bytes]:
         """See Source."""
         for _, content in contents(self._git, (self._before[former, path],)):
             yield from content
@@ -136,7 +135,7 @@ class Archives:
             content = (member.target,) if member.mode == LINK else archive.content(member)
             yield File(path, member.mode, len(member.target) or member.size, content)
 
-    def before(self, former: str, path: str) -> Iterator[bytes]:
+    def before(self, former: str, path: str) -> Iterable[bytes]:
         """See Source."""
         archive = self._formers[former]
         return archive.content(archive.members[path])
@@ -157,9 +156,8 @@ class _Archive:
             raise EnvironmentFault(f"the archive {file} cannot be read: {error}") from error
         self.members = {f"{base}/{name}": member for name, member in members.items()} if base else members
 
-    def content(self, member: Member) -> Iterator[bytes]:
-        end = member.start + member.size
-        return (self.data[at : min(at + _CHUNK, end)] for at in range(member.start, end, _CHUNK))
+    def content(self, member: Member) -> Part:
+        return Part(self.data, member.start, member.size)
 
 
 def _members(file: Path) -> Iterator[tuple[str, Member]]:

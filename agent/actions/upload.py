@@ -5,6 +5,7 @@ import mmap
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 from threading import Condition, Lock, Thread
@@ -14,7 +15,7 @@ from agent.actions.release import LINK, File, Source
 from agent.deploy import patch, tarball
 from agent.deploy.commands import COMPLETE, GONE, PATCH, SENT, SUMS, gone_list, patch_text
 from agent.deploy.delta import Delta
-from agent.deploy.tarball import Data
+from agent.deploy.tarball import Data, Part
 from agent.errors import AgentError, EnvironmentFault
 
 _CHUNK = 128 * 1024
@@ -148,9 +149,10 @@ class Uploads:
             if file.size < patch.LEAST or file.mode == LINK or file.path not in before or not self._is_patched(file.path):
                 yield from self._whole([file])
                 continue
-            old = _mapped(self._source.before(former, file.path), self._directory)
-            part = patched.add(file, old, _mapped(file.content, self._directory))
-            yield from self._whole([part])
+            with ThreadPoolExecutor(1, thread_name_prefix="former") as pool:  # both at once: git takes its time to inflate
+                old = pool.submit(lambda path: _mapped(self._source.before(former, path), self._directory), file.path)
+                new = _mapped(file.content, self._directory)
+            yield from self._whole([patched.add(file, old.result(), new)])
         if patched.text:
             yield from self._ours(PATCH, patch_text(patched.text).encode(errors="surrogateescape"))
             yield from self._ours(SUMS, patched.sums.encode(errors="surrogateescape"))
@@ -175,8 +177,9 @@ class _Patched:
         digest = hashlib.sha256()
         for chunk in _cut(new, 0, file.size):
             digest.update(chunk)
-        self.text += patch.lines(file.path, self._count, found, executable=file.mode == "100755")
-        self.sums += patch.checksum(file.path, digest.hexdigest())
+        alone = digest.hexdigest() if file.size >= patch.ALONE else ""
+        self.text += patch.lines(file.path, self._count, found, executable=file.mode == "100755", digest=alone)
+        self.sums += "" if alone else patch.checksum(file.path, digest.hexdigest())
         sent = [piece for piece in found if not piece.is_old]
         content = chain.from_iterable(_cut(new, piece.start, piece.size) for piece in sent)
         name = f"{SENT}/{self._count}"
@@ -190,6 +193,8 @@ def _cut(data: Data, start: int, size: int) -> Iterator[bytes]:
 
 def _mapped(content: Iterable[bytes], directory: Path) -> Data:
     """A content as a whole, which need not be in memory."""
+    if isinstance(content, Part):
+        return content
     with tempfile.TemporaryFile(dir=directory) as file:
         file.writelines(content)
         file.flush()

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from agent.deploy.tarball import Data
 
 LEAST = 128 * 1024  # bytes of a file that is worth it
+ALONE = 8 * 1024 * 1024  # bytes of one whose result is looked at by a process of its own
 _COPY = 32 * 1024  # bytes of a piece: each costs the host a process
 _STEP = 4096  # bytes from a difference to the first place where the files may be the same again; then twice as far each time
 _FAR = 1024 * 1024  # the furthest; also how far a piece may have moved
@@ -21,8 +22,11 @@ FUNCTIONS = """\
 piece() { dd if="$1" bs=65536 iflag=skip_bytes,count_bytes skip="$2" count="$3" status=none; }
 old() { piece "$from/$1" "$2" "$3"; }
 new() { piece "$parts/$1" "$2" "$3"; }
+checking=
+check() { checked && { printf '%s  %s\\n' "$1" "$2" | sha256sum -c > /dev/null 2>&1 & checking=$!; }; }
+checked() { [ -z "$checking" ] || wait "$checking"; }
 """
-CHECK = 'sha256sum -c "$parts/sums" > /dev/null 2>&1\n'
+CHECK = 'checked && { [ ! -s "$parts/sums" ] || sha256sum -c "$parts/sums" > /dev/null 2>&1; }\n'
 
 
 class Piece(NamedTuple):
@@ -64,8 +68,11 @@ def is_worth_it(found: Sequence[Piece]) -> bool:
     return 2 * sum(piece.size for piece in found if not piece.is_old) <= sum(piece.size for piece in found)
 
 
-def lines(path: str, number: int, found: Sequence[Piece], *, executable: bool) -> str:
-    """Make the file in the working directory. Its new pieces, one behind the other, are the part of that number."""
+def lines(path: str, number: int, found: Sequence[Piece], *, executable: bool, digest: str = "") -> str:
+    """Make the file in the working directory. Its new pieces, one behind the other, are the part of that number.
+
+    With a `digest` it is looked at while the next one is made.
+    """
     name, words, sent = quote(f"./{path}"), [], 0
     for piece in found:
         words.append(f"{f'old {quote(path)} {piece.start}' if piece.is_old else f'new {number} {sent}'} {piece.size}")
@@ -73,7 +80,8 @@ def lines(path: str, number: int, found: Sequence[Piece], *, executable: bool) -
     directory = path.rpartition("/")[0]
     made = [f"mkdir -p {quote(f'./{directory}')}"] if directory else []
     made += [f"{{ {' && '.join(words)}; }} > {name}", *([f"chmod 755 {name}"] if executable else [])]
-    return f'{" && ".join(made)} && touch -r "$parts/{number}" {name} || exit 1\n'
+    made += [f'touch -r "$parts/{number}" {name}', *([f"check {digest} {name}"] if digest else [])]
+    return f"{' && '.join(made)} || exit 1\n"
 
 
 def checksum(path: str, digest: str) -> str:

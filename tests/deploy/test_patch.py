@@ -1,5 +1,9 @@
 """Files as pieces of their former selves."""
 
+import hashlib
+import os
+import shutil
+import subprocess
 from random import Random
 
 import pytest
@@ -49,3 +53,34 @@ def test_little_travels(new, most):
     assert made(OLD, found, new) == new
     assert sent(found) <= most
     assert patch.is_worth_it(found) == (most < 1_000_000)
+
+
+SHELLS = [shell for shell in (["sh"], ["busybox", "sh"], ["bash"]) if shutil.which(shell[0])]
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
+@pytest.mark.parametrize("alone", [True, False], ids=["looked at alone", "looked at together"])
+@pytest.mark.parametrize("tampered", ["", "one", "last"])
+def test_a_host_makes_the_files_and_notices_what_was_not_as_it_should_be(shell, alone, tampered, tmp_path):
+    new = OLD[:700_000] + b"inserted" + OLD[700_000:]
+    digest = hashlib.sha256(new).hexdigest()
+    former, parts, made_here = tmp_path / "former", tmp_path / "parts", tmp_path / "new"
+    for directory in (former, parts, made_here):
+        directory.mkdir()
+    text, sums = patch.FUNCTIONS, ""
+    for number, name in enumerate(("one", "it's", "last")):
+        (former / name).write_bytes(OLD[:-1] + b"!" if name == tampered else OLD)
+        found = patch.pieces(OLD, new)
+        (parts / str(number)).write_bytes(b"".join(new[one.start : one.start + one.size] for one in found if not one.is_old))
+        text += patch.lines(name, number, found, executable=name == "one", digest=digest if alone else "")
+        sums += "" if alone else patch.checksum(name, digest)
+    (parts / "sums").write_text(sums)
+    environment = {"PATH": os.environ["PATH"], "from": str(former), "parts": str(parts)}
+    done = subprocess.run([*shell, "-c", text + patch.CHECK], cwd=made_here, env=environment, capture_output=True, text=True)
+    assert (done.returncode == 0) == (not tampered), done.stderr
+    if not tampered:
+        assert {path.name: path.read_bytes() == new for path in made_here.iterdir()} == dict.fromkeys(
+            ("one", "it's", "last"), True
+        )
+        assert os.access(made_here / "one", os.X_OK)
+        assert not (made_here / "last").stat().st_mode & 0o111
