@@ -1,6 +1,8 @@
 """A deployment on one host: lock, release, lifecycle, result; and the way back by the same code. Each step may be done again."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from shlex import quote
@@ -91,7 +93,8 @@ class OnHost:
             if not former:
                 return self._failed("nothing to go back to: it was the first deployment")
             standing = self._locked()
-            return self._run(f"{self._shared.id}{ROLLBACK}", former, self._spec_there(former), standing)
+            last = self._last_spec(standing)
+            return self._run(f"{self._shared.id}{ROLLBACK}", former, self._spec_there(former), last, standing)
         except AgentError as error:
             return self._failed(_told(error))
 
@@ -139,9 +142,24 @@ class OnHost:
         if _runs(standing, shared.release):
             shared.log.say(self.host.name, f"runs {shared.release[:14]} already, nothing to do")
             return HostResult(host=self.host.name, succeeded=True, unchanged=True, former=standing.current)
+        last = self._last_spec(standing)
         if shared.release not in standing.releases:
-            self._upload(standing)
-        return self._run(shared.id, shared.release, shared.spec, standing)
+            with self._staged(self._plan(shared.id, shared.release, shared.spec, last, standing.last)):
+                self._upload(standing)
+        return self._run(shared.id, shared.release, shared.spec, last, standing)
+
+    @contextmanager
+    def _staged(self, plan: HostPlan) -> Iterator[None]:
+        """Meanwhile the job goes there, too. If it cannot, whoever performs it will say why."""
+
+        def stage() -> None:
+            with suppress(EnvironmentFault):
+                self.host.stage(self._shared.job(self.host, plan.deployment, script(plan)))
+
+        with ThreadPoolExecutor(1, thread_name_prefix="stage") as pool:
+            staged = pool.submit(stage)
+            yield
+            staged.result()
 
     def _locked(self) -> Standing:
         """Take the lock, waiting for another's end for a while; what is there then."""
@@ -193,10 +211,9 @@ class OnHost:
                 break
         return wrong
 
-    def _run(self, deployment: str, release: str, spec: AppSpec | None, standing: Standing) -> HostResult:
+    def _run(self, deployment: str, release: str, spec: AppSpec | None, last: AppSpec | None, standing: Standing) -> HostResult:
         """With a balancer the host has no traffic meanwhile, and gets it back only if it is well."""
         balancer, stop = self._shared.balancer, self._shared.stop if deployment == self._shared.id else Event()
-        last = self._last_spec(standing)
         if balancer:
             if wrong := self._aside(deployment, "BeforeBlockTraffic", last, standing.last):
                 return self._failed(wrong)

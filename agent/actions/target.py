@@ -36,6 +36,9 @@ class Host(Protocol):
     def place(self, job: Job) -> Places:
         """Where a job sees its directories."""
 
+    def stage(self, job: Job) -> None:
+        """Bring a job there that `perform` will start. Raises EnvironmentFault."""
+
     def perform(self, job: Job, log: LogSink, stop: Event) -> Ending:
         """As `Executor.run`."""
 
@@ -51,14 +54,18 @@ class SshHost:
         """See Host; asked a second time on a new connection if the first one is lost."""
         command = f"sh -c {shlex.quote(script)}"
         try:
-            answer = self._executor.remote.open()[0].run(command, stdin(), timeout=timeout)
+            answer = self._executor.remote.connection().run(command, stdin(), timeout=timeout)
         except Unreachable:
-            answer = self._executor.remote.open()[0].run(command, stdin(), timeout=timeout)
+            answer = self._executor.remote.connection().run(command, stdin(), timeout=timeout)
         return Said(answer.status, (answer.output + answer.errors).decode(errors="replace"))
 
     def place(self, job: Job) -> Places:
         """See Host."""
         return self._executor.place(job)
+
+    def stage(self, job: Job) -> None:
+        """See Host."""
+        self._executor.stage(job)
 
     def perform(self, job: Job, log: LogSink, stop: Event) -> Ending:
         """See Host."""

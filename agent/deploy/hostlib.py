@@ -4,7 +4,7 @@ LIBRARY = r"""
 umask 022
 STATE=$BASE/.deploy
 HERE=$STATE/deployments/$DEPLOYMENT
-EVENT= CHANGED=0 WHY= SLOT= OTHER= PORT= OTHER_PORT=
+EVENT= CHANGED=0 SWITCHED_TO= WHY= SLOT= OTHER= PORT= OTHER_PORT=
 mkdir -p "$HERE" 2>/dev/null
 if [ -f "$HERE/former" ]; then read -r FORMER < "$HERE/former"; else
   FORMER=$(readlink "$BASE/current" 2>/dev/null); FORMER=${FORMER##*/}
@@ -22,7 +22,7 @@ finish() { # status message
   result() { printf 'status=%s\nevent=%s\nchanged=%s\nformer=%s\nmessage=%s\n' "$1" "$EVENT" "$CHANGED" "$FORMER" "$message"; }
   result "$1" > "$HERE/result.t" && mv -f "$HERE/result.t" "$HERE/result" && result "$1" > "$PIPELINE_OUTPUT"
   if [ "$CHANGED" = 1 ] && [ -z "$ONLY" ]; then
-    running=$(readlink "$BASE/current" 2>/dev/null)
+    running=${SWITCHED_TO:-$(readlink "$BASE/current" 2>/dev/null)}
     printf 'release=%s\ndeployment=%s\nstatus=%s\nlabel=%s\ncommit=%s\nshared=%s\nat=%s\n' "${running##*/}" "$DEPLOYMENT" "$1" \
       "$LABEL" "$COMMIT" "$SHARED" "$(date +%s)" > "$STATE/status.t" && mv -f "$STATE/status.t" "$STATE/status"
   fi
@@ -87,7 +87,7 @@ point() { # link target: by rename, so that it leads somewhere at any moment
   ln -s "$2" "$1.$$" && mv -T "$1.$$" "$1"
 }
 
-switch() { point "$BASE/current" "releases/$NAME" && touch "$BASE/releases/$NAME"; }
+switch() { point "$BASE/current" "releases/$NAME" && SWITCHED_TO=$NAME && touch "$BASE/releases/$NAME"; }
 
 installed() { printf '%s\n%s\n' "$NAME" "$1" > "$STATE/last.t" && mv -f "$STATE/last.t" "$STATE/last"; }
 

@@ -28,7 +28,9 @@ class Remote:
     def __init__(self, route: Route) -> None:
         self.route = route
         self._lock = Lock()
+        self._greeting = Lock()
         self._connection: Connection | None = None
+        self._greeted: Connection | None = None
         self._home: Home | None = None
 
     @property
@@ -36,18 +38,20 @@ class Remote:
         """Where jobs live there. Connects if need be; raises EnvironmentFault."""
         return self._home or self.open()[1]
 
-    def open(self) -> tuple[Connection, Home]:
-        """The open connection, made anew if need be, with the supervisor in place. Raises EnvironmentFault."""
+    def connection(self) -> Connection:
+        """The open connection, made anew if need be: for what needs no supervisor. Raises EnvironmentFault."""
         with self._lock:
-            if self._connection and self._home and self._connection.is_open:
-                return self._connection, self._home
-            connection = connect(self.route)
-            try:
-                self._home = _greet(connection, self.route)
-            except BaseException:
-                connection.close()
-                raise
-            self._connection = connection
+            if not (self._connection and self._connection.is_open):
+                self._connection = connect(self.route)
+            return self._connection
+
+    def open(self) -> tuple[Connection, Home]:
+        """The open connection, with the supervisor in place. Raises EnvironmentFault."""
+        with self._greeting:
+            connection = self.connection()
+            if self._home is None or self._greeted is not connection:
+                self._home = _greet(connection, self.route)  # what goes on beside us on the connection is well if this is not
+                self._greeted = connection
             return connection, self._home
 
     def ask(self, *words: str, stdin: Callable[[], Iterable[bytes]] = tuple, timeout: float = 60.0) -> Answer:

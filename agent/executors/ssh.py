@@ -48,6 +48,7 @@ class SshExecutor:
         self.remote = Remote(route)
         self._now = now
         self._patience = patience
+        self._staged: set[str] = set()
 
     def place(self, job: Job) -> Places:
         """See Executor. Raises EnvironmentFault if the host cannot be asked."""
@@ -60,6 +61,12 @@ class SshExecutor:
         """Connect."""
         with suppress(EnvironmentFault):  # the job itself will say it
             self.remote.open()
+
+    def stage(self, job: Job) -> None:
+        """Bring there what a job needs, which its `run` then does not do any more. Raises EnvironmentFault."""
+        if not (job.control / STARTED).exists():
+            self._put(job, None)
+            self._staged.add(job.id)
 
     def run(self, job: Job, log: LogSink, stop: Event, *, offset: int = 0, payload: Path | None = None) -> Ending:
         """See Executor. `offset`: from which byte of the log on. `payload`: the workspace as a tar, if it is packed already."""
@@ -102,7 +109,9 @@ class SshExecutor:
         if ending := watch.ending():
             return ending
         if not resumed:
-            self._put(job, payload)
+            if job.id not in self._staged:
+                self._put(job, payload)
+            self._staged.discard(job.id)
             if ending := watch.ending():
                 return ending
             private_file(job.control / STARTED, self.remote.route.place.encode())

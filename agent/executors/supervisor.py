@@ -94,7 +94,7 @@ state() { # in `was`, without a process
   if [ -e "$run/status" ]; then read -r was <"$run/status"
   elif [ ! -d "$run" ]; then was=NONE
   elif [ ! -d "$run/claim" ]; then was=STAGED
-  elif [ ! -e "$run/supervisor" ]; then was=CLAIMED # asked before it is looked for: it may come in between
+  elif [ ! -s "$run/supervisor" ]; then was=CLAIMED # asked before it is looked for: it may come in between
   elif alive; then was=RUN
   elif [ -e "$run/status" ]; then read -r was <"$run/status"
   else was=LOST; fi
@@ -107,7 +107,10 @@ follow() { # the log to standard output; in the end the state to the other, with
   seconds; until=$((time + $2))
   while :; do
     state
-    size; now=$size
+    case $was in
+    EXIT*) now=${was#EXIT * }; now=${now%% *} ;; # it was counted already
+    *) size; now=$size ;;
+    esac
     if [ "$now" -gt "$off" ]; then
       tail -c +$((off + 1)) "$run/log" | head -c $((now - off)) || exit 1
       off=$now idle=0
@@ -158,7 +161,7 @@ supervise)
   trap : TERM INT HUP
   cd "$run" || exit 1
   birth $$; boot
-  echo "$$ $birth $boot" >supervisor.new && mv supervisor.new supervisor || exit 1
+  echo "$$ $birth $boot" >supervisor || exit 1 # empty, or all of it
   : >>log
   ( trap 'kill $nap; exit' TERM; sleep "$3" & nap=$!; wait $nap && { : >late; exec sh "$0" end "$id" "$4"; } ) >/dev/null 2>&1 &
   dog=$!
