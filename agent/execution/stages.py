@@ -150,6 +150,8 @@ def _failure(scene: Scene, board: Board, halt: str) -> Iterator[Command]:
     may_retry = scene.state.automatic_retries < automatic and not scene.late and not _rejected(scene)
     wants_rollback = _wants_rollback(scene) and (policy.rollback or _result(policy.condition) is ConditionResult.ROLLBACK)
     if may_retry and (not conditional or engaged is Judgement.SUCCEEDED):
+        # begun while the time was over, and then the clock was set back
+        yield from gates.abandon(scene.stage.name, scene.state, scene.now, "the stage is retried")
         yield _retry(scene)
     elif engaged is Judgement.PENDING and (wants_rollback or (may_retry and conditional)):
         yield from gates.evaluate(scene.stage.name, Gate.ON_FAILURE, policy.condition, scene.state, scene.now)

@@ -6,6 +6,7 @@ import pytest
 
 from agent.execution.commands import CancelAction, PrepareAction
 from agent.execution.decide import decide, wake_at
+from agent.execution.events import Gate
 from agent.model.outcome import Outcome, Reason, Status
 from agent.model.plan import (
     ArtifactInput,
@@ -395,6 +396,19 @@ def test_nothing_is_prepared_for_a_stage_behind_one_that_is_judged_first_or_has_
     assert advised(failing, world) == ["next/n#1"]
     world.end(failing, "first", "a", BROKEN)
     assert (advised(judged, world), advised(failing, world)) == ([], [])
+
+
+def test_a_clock_set_back_that_allows_a_retry_again_withdraws_the_rules_that_are_evaluated():
+    world = World()
+    policy = OnFailure(retry=1, rollback=True, condition=RULE)
+    player = world.push(plan(stage("deploy", "a", on_failure=policy), timeout=timedelta(minutes=2)))
+    world.wait(timedelta(minutes=3))
+    world.end(player, "deploy", "a", CANCELLED)
+    assert [gate for _, _, gate, _ in world.asking] == [Gate.ON_FAILURE]
+    world.wait(timedelta(minutes=-10))
+    assert (started(player), world.asking) == (["deploy/a#1", "deploy/a#2"], set())
+    world.end(player, "deploy", "a")
+    assert player.state.status is Status.SUCCEEDED
 
 
 def test_fifty_by_fifty_is_decided_quickly_enough_to_be_forgotten():
