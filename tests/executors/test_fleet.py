@@ -6,22 +6,25 @@ from threading import Barrier
 
 from agent.config import Ec2, HostGroup
 from agent.executors.fleet import Fleet
+from agent.executors.ssh import SshExecutor
 from agent.model.host import Host
+
+TOGETHER = 8
 
 
 def test_who_asks_at_the_same_moment_is_told_the_same_hosts(tmp_path):
-    numbers, together = count(), 8
-    group = HostGroup(ec2=(Ec2(region="eu-west-1", tags={}),))
-    fleet = Fleet(
-        {"web": group}, tmp_path / "hosts", lambda places: (Host(name=f"h{next(numbers)}", address="127.0.0.1"),), build=None
-    )
-    start = Barrier(together)
+    """Each host of a group that rolls back asks for itself."""
+    numbers, found = count(), Barrier(TOGETHER)
 
-    def ask(attempt: str) -> tuple[Host, ...]:
-        start.wait()
-        return fleet.assign(attempt, "an execution", "web")
+    def find(_: tuple[Ec2, ...]) -> tuple[Host, ...]:
+        found.wait()
+        return (Host(name=f"h{next(numbers)}", address="127.0.0.1"),)
 
-    with ThreadPoolExecutor(together) as pool:
-        for attempt in range(40):
-            told = list(pool.map(ask, [f"attempt-{attempt}"] * together))
-            assert set(told) == {told[0]}
+    def build(group: HostGroup, host: Host) -> SshExecutor:
+        raise AssertionError(f"nobody goes to {host} of {group}")
+
+    fleet = Fleet({"web": HostGroup(ec2=(Ec2(region="eu-west-1", tags={}),))}, tmp_path / "hosts", find, build)
+    with ThreadPoolExecutor(TOGETHER) as pool:
+        told = list(pool.map(lambda _: fleet.assign("e1-a-b-1", "e1", "web"), range(TOGETHER)))
+    assert set(told) == {told[0]}
+    assert [path.name for path in (tmp_path / "hosts").iterdir()] == ["e1-a-b-1.json"]

@@ -1,9 +1,6 @@
 """Groups of hosts as EC2 tells them, by moto's real server: accounts, regions, pages, states; and the way to them."""
 
-import itertools
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier
 
 import msgspec
 import pytest
@@ -11,12 +8,10 @@ from moto.ec2.responses import general
 from moto.sts.models import sts_backends
 
 from agent.aws import hosts
-from agent.config import Config, Ec2, HostGroup, parse
+from agent.config import Config, parse
 from agent.errors import EnvironmentFault
-from agent.executors.fleet import Assigned, Fleet
-from agent.executors.ssh import SshExecutor
+from agent.executors.fleet import Assigned
 from agent.executors.sshclient import HostKeyFault, LoginFault
-from agent.model.host import Host
 from agent.worker.inventory import fleet_of
 from agent.worker.places import Directories
 from tests.support import cloud
@@ -160,25 +155,6 @@ def test_the_hosts_of_an_attempt_stay_what_they_were(instances: Instances, tmp_p
     assert [host.name for host in again.assign("e1-a-b-2", "e1", "fleet")] == ["b"]
     kept = msgspec.json.decode((tmp_path / "repo.git/pipeline/hosts/e1-a-b-1.json").read_bytes(), type=Assigned)
     assert kept.hosts == before
-
-
-def test_the_hosts_of_an_attempt_are_the_same_for_all_who_ask_at_once(tmp_path: Path):
-    """Each host of a group that rolls back asks for itself."""
-    counted = itertools.count()
-    met = Barrier(8)
-
-    def find(_: tuple[Ec2, ...]) -> tuple[Host, ...]:
-        met.wait()
-        return (Host(name=f"h{next(counted)}", address="127.0.1.1"),)
-
-    def build(group: HostGroup, host: Host) -> SshExecutor:
-        raise AssertionError(f"nobody goes to {host} of {group}")
-
-    groups = Fleet(config(place()).hosts, tmp_path / "hosts", find, build)
-    with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda _: groups.assign("e1-a-b-1", "e1", "fleet"), range(8)))
-    assert len(set(answers)) == 1
-    assert [path.name for path in (tmp_path / "hosts").iterdir()] == ["e1-a-b-1.json"]
 
 
 def test_host_keys_from_the_console(instances: Instances, tmp_path: Path, farm: Farm, monkeypatch: pytest.MonkeyPatch):
