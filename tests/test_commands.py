@@ -16,11 +16,11 @@ ELSEWHERE = {
     "approvals": "cli/test_approve.py",
     "reject": "cli/test_approve.py",
     "deployments": "system/test_deploy.py",
-    "install": "worker/test_install.py",
-    "uninstall": "worker/test_install.py",
+    "install": "admin/test_install.py",
+    "uninstall": "admin/test_install.py",
     "listen": "cli/test_mirror.py",
     "receive-webhook": "cli/test_mirror.py",
-    "doctor": "worker/test_doctor.py",
+    "doctor": "admin/test_doctor.py",
 }  # where verbs are tested that have no file of their own name
 
 
