@@ -69,15 +69,19 @@ def test_schedules_of_all_repositories_start(repo, call, tmp_path):
         other.end()
 
 
-def test_what_a_reboot_interrupted_goes_on(repo, call):
-    repo.commit_release(repo.stage("build"))
-    call("start", "release", "--detach")
-    repo.wait_until_runs("build")
+def goes_on_after_a_kill(repo, call):
     repo.kill_worker()
     assert call("worker", "--all") == (0, f"{repo.bare}: worker started\n", "")
     repo.let("build")
     repo.wait_for("Succeeded")
     assert repo.ran("build") == ["1 1"]
+
+
+def test_what_a_reboot_interrupted_goes_on(repo, call):
+    repo.commit_release(repo.stage("build"))
+    call("start", "release", "--detach")
+    repo.wait_until_runs("build")
+    goes_on_after_a_kill(repo, call)
 
 
 def test_one_that_waits_for_people_is_left_in_peace(repo, call):
@@ -102,11 +106,7 @@ def test_what_runs_holds_nothing_of_a_worker_that_was_idle(repo, call):
     repo.wait(lambda: any("agent.worker.idle" in words(pid) for pid in repo.workers), "the worker is idle")
     call("start", "release", "--detach")
     repo.wait_until_runs("build")
-    repo.kill_worker()
-    assert call("worker", "--all") == (0, f"{repo.bare}: worker started\n", "")
-    repo.let("build")
-    repo.wait_for("Succeeded")
-    assert repo.ran("build") == ["1 1"]
+    goes_on_after_a_kill(repo, call)
 
 
 def words(pid):
