@@ -18,8 +18,6 @@ from agent.model.ids import StageName
 from agent.model.outcome import Status
 from agent.model.plan import Approval, Plan, PlannedStage
 
-PASSED = (Status.SUCCEEDED, Status.SKIPPED)
-
 
 def decide(plan: Plan, state: ExecutionState, now: datetime) -> tuple[Command, ...]:
     """All that is to be done now; empty while the execution only waits, has not been started, or is over."""
@@ -81,12 +79,12 @@ def _go_on(plan: Plan, state: ExecutionState, now: datetime, late: str) -> Itera
 
 
 def _is_next(stage: PlannedStage, state: ExecutionState) -> bool:
-    return all(need in state.stages and state.stages[need].status in PASSED for need in stage.needs)
+    return all(need in state.stages and state.stages[need].has_passed for need in stage.needs)
 
 
 def _end(plan: Plan, state: ExecutionState, now: datetime, late: str) -> Command:
     ends: dict[StageName, StageState | None] = {stage.name: state.stages.get(stage.name) for stage in plan.stages}
-    if all(end and end.status in PASSED for end in ends.values()):
+    if all(end and end.has_passed for end in ends.values()):
         return Record(event=ExecutionEnded(at=now, status=Status.SUCCEEDED))
     failed = [f"{name}: {end.message}" for name, end in ends.items() if end and end.status is Status.FAILED]
     if failed or late:

@@ -1,7 +1,7 @@
 """Which attempts an executor may get ready for while others still run: advice, so it errs on the side of silence."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import islice
 
 import msgspec
@@ -34,18 +34,14 @@ def prepare_next(plan: Plan, state: ExecutionState) -> Iterator[PrepareAction]:
 
 
 def _first(plan: Plan, state: ExecutionState) -> Iterator[PrepareAction]:
-    left = {stage.name for stage in plan.stages if not _has_passed(stage, state)}
+    left = {stage.name for stage in plan.stages if stage.name not in state.stages or not state.stages[stage.name].has_passed}
     for stage in plan.stages:
         needs = [other for other in plan.stages if other.name in stage.needs and other.name in left]
         if needs and stage.name not in state.stages and not stage.before_entry and all(_is_busy(one, state) for one in needs):
-            unknown = {action.namespace.encode() for one in plan.stages if one.name in left for action in one.actions}
+            unknown = {action.namespace for one in plan.stages if one.name in left for action in one.actions}
             for action in stage.actions:
-                if _is_plain(action) and unknown.isdisjoint(_NAMESPACE.findall(msgspec.json.encode(action))):
+                if _is_plain(action) and not _looks_up(action, unknown):
                     yield PrepareAction(stage=stage.name, action=action.name, attempt=1)
-
-
-def _has_passed(stage: PlannedStage, state: ExecutionState) -> bool:
-    return stage.name in state.stages and state.stages[stage.name].status in {Status.SUCCEEDED, Status.SKIPPED}
 
 
 def _is_busy(stage: PlannedStage, state: ExecutionState) -> bool:
@@ -77,5 +73,10 @@ def _is_next(stage: PlannedStage, action: PlannedAction, board: Board) -> bool:
 
 
 def _is_free(stage: PlannedStage, action: PlannedAction, board: Board) -> bool:
-    unknown = {a.namespace.encode() for a in stage.actions if a.namespace and board[a.name] is not Standing.OK}
-    return not unknown or unknown.isdisjoint(_NAMESPACE.findall(msgspec.json.encode(action)))
+    return not _looks_up(action, {a.namespace for a in stage.actions if board[a.name] is not Standing.OK})
+
+
+def _looks_up(action: PlannedAction, namespaces: Collection[str]) -> bool:
+    """Whether it needs a value of one of these, of which an empty one has none."""
+    named = {namespace.encode() for namespace in namespaces if namespace}
+    return bool(named) and not named.isdisjoint(_NAMESPACE.findall(msgspec.json.encode(action)))

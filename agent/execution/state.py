@@ -61,6 +61,11 @@ class StageState(Value, frozen=True, kw_only=True):
         return self.entered_at is None and self.status is None
 
     @property
+    def has_passed(self) -> bool:
+        """Whether the stages that need this one may be entered."""
+        return self.status in {Status.SUCCEEDED, Status.SKIPPED}
+
+    @property
     def is_held(self) -> bool:
         return self.entered_at is not None and self.status is Status.IN_PROGRESS
 
