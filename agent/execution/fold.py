@@ -67,10 +67,21 @@ def _execution(state: ExecutionState, event: ExecutionStarted | StopRequested | 
         case StopRequested():
             return replace(state, status=Status.STOPPING, stop=event)
         case ExecutionEnded():
-            kept = {name: stage for name, stage in state.stages.items() if not stage.is_waiting}
+            kept = {name: _closed(stage, event.at) for name, stage in state.stages.items() if _stays(stage)}
             return replace(state, status=event.status, ended_at=event.at, message=event.message, stages=kept)
         case _:
             assert_never(event)
+
+
+def _stays(stage: StageState) -> bool:
+    return stage.was_entered or not stage.is_waiting
+
+
+def _closed(stage: StageState, at: datetime) -> StageState:
+    """A stage whose retry never began: what its attempts did, and their numbers, stay known; it can be retried again."""
+    if not stage.is_waiting:
+        return stage
+    return replace(stage, status=Status.STOPPED, entered_at=at, ended_at=at, message="the execution ended before it was retried")
 
 
 def _unless_stopping(state: ExecutionState) -> Status:

@@ -61,6 +61,11 @@ class StageState(Value, frozen=True, kw_only=True):
         return self.entered_at is None and self.status is None
 
     @property
+    def was_entered(self) -> bool:
+        """Whether it was in progress before; it is still, has ended, or waits to be entered again."""
+        return self.entered_at is not None or bool(self.actions or self.gates)
+
+    @property
     def has_passed(self) -> bool:
         """Whether the stages that need this one may be entered."""
         return self.status in {Status.SUCCEEDED, Status.SKIPPED}

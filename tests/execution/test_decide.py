@@ -309,6 +309,24 @@ def test_work_that_ended_in_time_succeeds_however_late_the_worker_looks():
     assert player.state.status is Status.SUCCEEDED
 
 
+def test_a_retry_that_never_began_leaves_its_stage_stopped_and_its_attempts_counted():
+    world = World()
+    player = one(world, "a", "b")
+    world.end(player, "s", "a", BROKEN)
+    world.end(player, "s", "b")
+    world.close("release", "s")
+    world.retry(player, "s", RetryMode.ALL_ACTIONS)
+    assert player.at("s").is_waiting
+    world.stop(player)
+    assert (player.state.status, player.at("s").status) == (Status.STOPPED, Status.STOPPED)
+    assert player.action("s", "b").outcome == OK, "what the attempt before did stays in the record"
+    world.open("release", "s")
+    world.retry(player, "s", RetryMode.ALL_ACTIONS)
+    end_all(world)
+    assert started(player) == ["s/a#1", "s/b#1", "s/a#2", "s/b#2"]
+    assert player.state.status is Status.SUCCEEDED
+
+
 def test_an_execution_timeout_counts_from_the_first_stage_and_starts_anew_after_a_retry():
     world = World()
     world.close("release", "s")
