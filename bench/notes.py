@@ -1,6 +1,7 @@
 """Adding one note at 10, 1,000 and 100,000 notes, against `git notes add`: `python -m bench.notes`."""
 
 import itertools
+import os
 import tempfile
 from datetime import UTC, datetime
 from hashlib import sha1
@@ -25,6 +26,7 @@ def run(rounds: int = 30) -> list[Row]:
 
 
 def _measure(root: Path, present: int, slashes: int, rounds: int) -> list[Row]:
+    os.sync()  # what was written before is not this one's to wait for
     repo = Repo(root)
     refs = {OURS: "refs/notes/ours", GIT: "refs/notes/git", SYNCED: "refs/notes/synced"}
     _fill(repo, "refs/notes/ours", present, slashes)

@@ -92,9 +92,9 @@ class Server(Repo):
 
 
 @contextmanager
-def served(config: str = "") -> Iterator[Server]:
-    """A server in a directory of its own, removed at the end."""
-    directory = Path(tempfile.mkdtemp(prefix="git-pipeline-bench-"))
+def served(config: str = "", under: Path | None = None) -> Iterator[Server]:
+    """A server in a directory of its own, removed at the end. `under`: where, else where temporary files are."""
+    directory = Path(tempfile.mkdtemp(prefix="git-pipeline-bench-", dir=under))
     server = Server(directory / "r", config)
     try:
         yield server

@@ -34,14 +34,19 @@ def prepare_next(plan: Plan, state: ExecutionState) -> Iterator[PrepareAction]:
 
 
 def _first(plan: Plan, state: ExecutionState) -> Iterator[PrepareAction]:
-    left = {stage.name for stage in plan.stages if stage.name not in state.stages or not state.stages[stage.name].has_passed}
-    for stage in plan.stages:
-        needs = [other for other in plan.stages if other.name in stage.needs and other.name in left]
+    left = {stage.name: stage for stage in plan.stages if not _has_passed(stage, state)}
+    for stage in left.values():
+        needs = [left[need] for need in stage.needs if need in left]
         if needs and stage.name not in state.stages and not stage.before_entry and all(_is_busy(one, state) for one in needs):
-            unknown = {action.namespace for one in plan.stages if one.name in left for action in one.actions}
+            unknown = {action.namespace for one in left.values() for action in one.actions}
             for action in stage.actions:
                 if _is_plain(action) and not _looks_up(action, unknown):
                     yield PrepareAction(stage=stage.name, action=action.name, attempt=1)
+
+
+def _has_passed(stage: PlannedStage, state: ExecutionState) -> bool:
+    at = state.stages.get(stage.name)
+    return at is not None and at.has_passed
 
 
 def _is_busy(stage: PlannedStage, state: ExecutionState) -> bool:

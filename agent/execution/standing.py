@@ -22,6 +22,8 @@ class Standing(StrEnum):
     FAILED = "failed"
     NEVER = "never"  # will not run: what it needs did not end as its `when` asks, or the stage is halted
 
+    __hash__ = str.__hash__
+
 
 UNRESOLVED = frozenset({Standing.RUNNING, Standing.READY, Standing.LATER, Standing.WAITING})
 MISSED = frozenset({Standing.FAILED, Standing.NEVER})

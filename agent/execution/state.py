@@ -68,7 +68,7 @@ class StageState(Value, frozen=True, kw_only=True):
     @property
     def has_passed(self) -> bool:
         """Whether the stages that need this one may be entered."""
-        return self.status in {Status.SUCCEEDED, Status.SKIPPED}
+        return self.status is Status.SUCCEEDED or self.status is Status.SKIPPED
 
     @property
     def is_held(self) -> bool:

@@ -42,9 +42,9 @@ def _opened_at(state: StageState) -> datetime | None:
 def retry_at(action: PlannedAction, state: ActionState) -> datetime | None:
     """When a failed action starts again by itself; None if it does not."""
     outcome = state.outcome
-    if outcome is None or state.ended_at is None or state.rerun or isinstance(action.work, Approval):
+    if outcome is None or outcome.status is not Status.FAILED or state.ended_at is None or state.rerun:
         return None
-    if outcome.status is not Status.FAILED or outcome.reason in FUTILE or state.retries_used >= action.retries.count:
+    if isinstance(action.work, Approval) or outcome.reason in FUTILE or state.retries_used >= action.retries.count:
         return None
     return after(state.ended_at, _delay(action.retries, state.retries_used)) or state.ended_at
 

@@ -57,6 +57,7 @@ class Checkouts:
         self._git = Git(git_dir, {**environment, **isolated})
         self._root = root.absolute()
         self._kept = kept
+        self._given: dict[tuple[str, str], Path] = {}  # what holders of this process have, who ask for each of their attempts
 
     def acquire(self, commit: str, holder: str = "") -> Path:
         """A directory with the files of a commit, shared and read-only, that stays as it is until `release`.
@@ -64,6 +65,8 @@ class Checkouts:
         All holders of a commit share it; asking again, also after a crash, gives the same directory. Raises EnvironmentFault
         if the commit is not there or cannot be written.
         """
+        if given := self._given.get((commit, holder)):
+            return given
         if not _OID.fullmatch(commit):
             raise ValueError(f"{commit!r} is not the id of a commit")
         with self._leases() as leases:
@@ -75,6 +78,7 @@ class Checkouts:
         except BaseException:
             self.release(commit, holder)
             raise
+        self._given[commit, holder] = slot.tree
         return slot.tree
 
     def release(self, commit: str, holder: str = "") -> None:
@@ -87,6 +91,7 @@ class Checkouts:
 
     def _drop(self, is_over: Callable[[Lease, str], bool]) -> None:
         with self._leases() as leases:
+            self._given.clear()
             for name, lease in list(leases.items()):
                 left = tuple(holder for holder in lease.holders if not is_over(lease, holder))
                 if left != lease.holders:

@@ -20,9 +20,11 @@ class Status(StrEnum):
     SKIPPED = "Skipped"
     ABANDONED = "Abandoned"
 
+    __hash__ = str.__hash__  # an enum's own is not of C, and sets of these are asked all the time
+
     @property
     def is_final(self) -> bool:
-        return self not in {Status.QUEUED, Status.IN_PROGRESS, Status.STOPPING}
+        return self is not Status.IN_PROGRESS and self is not Status.QUEUED and self is not Status.STOPPING
 
 
 class Reason(StrEnum):

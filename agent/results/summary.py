@@ -103,7 +103,9 @@ def many(count: int, noun: str) -> str:
 
 def clean(text: str, limit: int = 200) -> str:
     """Foreign text as one line that cannot play tricks on a terminal: escaped, without line ends, shortened to `limit`."""
-    line = "".join(_visible(char) for char in " ".join(text.split()))
+    line = " ".join(text.split())
+    if not line.isprintable():
+        line = "".join(_visible(char) for char in line)
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 

@@ -51,6 +51,7 @@ class Deliveries:
         self._clock = clock
         self._busy: set[str] = set()
         self._lock = Lock()
+        self._has_new = False  # since the last look
 
     def prepare(self, execution: Execution, plan: Plan, told: Told) -> Callable[[], None] | None:
         """What queues the notices of events, to be called in the transaction that journals them; a bug stops no execution."""
@@ -74,11 +75,18 @@ class Deliveries:
         self._ring()
 
     def _queue(self, label: str, letters: tuple[tuple[str, Notice], ...]) -> None:
+        self._has_new = True
         for key, notice in letters:
             self._outbox.add(key, label, notice.event, notice.at.isoformat(), msgspec.json.encode(notice))
 
+    def look_at_new(self) -> None:
+        """`look`, if anything was queued since the last one."""
+        if self._has_new:
+            self.look()
+
     def look(self) -> None:
         """See that everything that is due is being delivered; returns at once."""
+        self._has_new = False
         for letter in self._outbox.heads():
             with self._lock:
                 if letter.target in self._busy or not self._is_due(letter):

@@ -149,8 +149,7 @@ class Parts:
                 self.rules.forget(running, event)
         if urgency := _urgency(events, running):
             self.publish(running, at_once=urgency is Urgency.NOW)
-        if events:
-            self.deliveries.look()
+        self.deliveries.look_at_new()
 
     def publish(self, running: Running, *, at_once: bool = True) -> None:
         """Bring the notes up to date, beside the loop."""

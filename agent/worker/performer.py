@@ -102,12 +102,16 @@ class AttemptContext:
     def workspace(self, attempt: Attempt) -> Path:
         tree = self._tools.checkouts.acquire(attempt.execution.commit, attempt.execution.id)
         workspace = self._tools.workspaces.create(attempt.id, (tree,))
-        unpacked = self.control(attempt) / "unpacked"
-        if not unpacked.exists():
+        if attempt.action.inputs:
+            self._unpack_all(attempt, workspace, self.control(attempt) / "unpacked")
+        return workspace
+
+    def _unpack_all(self, attempt: Attempt, workspace: Path, done: Path) -> None:
+        """The inputs; once, as the job may have changed them since."""
+        if not done.exists():
             for wanted in attempt.action.inputs:
                 self._unpack(attempt, wanted.name, workspace, wanted.path)
-            unpacked.touch()
-        return workspace
+            done.touch()
 
     def _unpack(self, attempt: Attempt, name: str, workspace: Path, path: str) -> None:
         record = attempt.inputs.get(name)

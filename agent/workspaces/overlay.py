@@ -20,17 +20,20 @@ class OverlayWorkspaces:
         """See Workspaces. Raises EnvironmentFault if the kernel refuses."""
         home = self._root / name
         merged = home / "merged"
-        if merged.is_mount():
-            return merged
-        remove_tree(home / "work")  # of a mount that the machine lost; it would forbid the next one
+        if home.exists():
+            if merged.is_mount():
+                return merged
+            remove_tree(home / "work")  # of a mount that the machine lost; it would forbid the next one
         for part in ("upper", "work", "merged"):
             (home / part).mkdir(parents=True, exist_ok=True)
         (home / "upper").chmod(0o755)
         try:
-            self._mount(home, tuple(lower.resolve(strict=True) for lower in lowers))
+            self._mount(home, lowers)
         except OSError as error:
             hint = "run the agent as root, or let it copy the checkout instead"
-            raise EnvironmentFault(f"the workspace {merged} cannot be mounted: {error}", hint=hint) from error
+            missing = [str(lower) for lower in lowers if not lower.is_dir()]
+            why = f"there is no directory {missing[0]}" if missing else str(error)
+            raise EnvironmentFault(f"the workspace {merged} cannot be mounted: {why}", hint=hint) from error
         return merged
 
     def remove(self, name: str) -> None:
