@@ -30,7 +30,7 @@ class Host(Protocol):
     zone: str
     about: model.Host
 
-    def call(self, script: str, stdin: Callable[[], Iterable[bytes]] = tuple, timeout: float = 60.0) -> Said:
+    def call(self, script: str, stdin: Callable[[], Iterable[bytes | memoryview]] = tuple, timeout: float = 60.0) -> Said:
         """Run a short script that may be run again. Raises EnvironmentFault if the host cannot be asked."""
 
     def place(self, job: Job) -> Places:
@@ -50,7 +50,7 @@ class SshHost:
         self.name, self.zone, self.about = about.name, about.zone, about
         self._executor = executor
 
-    def call(self, script: str, stdin: Callable[[], Iterable[bytes]] = tuple, timeout: float = 60.0) -> Said:
+    def call(self, script: str, stdin: Callable[[], Iterable[bytes | memoryview]] = tuple, timeout: float = 60.0) -> Said:
         """See Host; asked a second time on a new connection if the first one is lost."""
         command = f"sh -c {shlex.quote(script)}"
         try:

@@ -26,6 +26,7 @@ from paramiko.kex_curve25519 import KexCurve25519
 
 from agent.errors import EnvironmentFault
 from agent.executors import hostkeys
+from agent.executors.packets import BURST, Burst, Packets
 from agent.executors.route import Keys, Route
 
 CHANNELS = 10  # at once on one connection: what sshd allows unless told otherwise
@@ -95,7 +96,7 @@ class _Transport(paramiko.Transport):
     _preferred_kex = _named_twice(paramiko.Transport._preferred_kex)  # type: ignore[attr-defined]
 
     def __init__(self, sock: Any, route: Route) -> None:  # noqa: ANN401 - a socket, a channel or a process
-        super().__init__(sock)
+        super().__init__(sock, packetizer_class=Packets)
         self._route = route
         self._shown = b""
         self.banner_timeout = self.handshake_timeout = self.auth_timeout = max(route.timeout, 10.0)
@@ -159,7 +160,7 @@ class Connection:
     def is_open(self) -> bool:
         return self._transport.is_active()
 
-    def run(self, command: str, stdin: Iterable[bytes] = (), *, timeout: float = 60.0) -> Answer:
+    def run(self, command: str, stdin: Iterable[bytes | memoryview] = (), *, timeout: float = 60.0) -> Answer:
         """Run a command to its end, which must print little. `timeout`: seconds without any progress. Raises Unreachable."""
         with self.channel(command, timeout) as channel, self._losing():
             _send(channel, stdin)
@@ -365,17 +366,35 @@ def _load(path: Path, keys: Keys) -> paramiko.PKey:
         raise EnvironmentFault(f"{path} cannot be decrypted", hint="does the secret hold its passphrase?") from error
 
 
-def _send(channel: paramiko.Channel, stdin: Iterable[bytes]) -> None:
-    """In chunks: what paramiko is given at once it copies again and again. A command that ends early tells why by itself."""
+def _send(channel: paramiko.Channel, stdin: Iterable[bytes | memoryview]) -> None:
+    """A command that ends early tells why by itself."""
     try:
         for data in stdin:
             view = memoryview(data)
-            for start in range(0, len(view), CHUNK):
-                channel.sendall(view[start : start + CHUNK])  # type: ignore[arg-type]
+            while view:
+                view = view[_sent(channel, view) :]
         channel.shutdown_write()
     except OSError as error:
         if isinstance(error, TimeoutError) or not channel.status_event.wait(1.0):
             raise
+
+
+def _sent(channel: Any, view: memoryview) -> int:  # noqa: ANN401 - what stubs do not know of a channel
+    """Send as much as the host takes now, at least something; how much that was."""
+    pieces: list[memoryview] = []
+    at = 0
+    with channel.lock:
+        if channel.closed:
+            raise OSError("the channel is closed")
+        while at < min(len(view), BURST) and (not at or channel.out_window_size):
+            size = channel._wait_for_send_window(min(len(view), BURST) - at)
+            if not size:
+                break
+            pieces.append(view[at : at + size])
+            at += size
+    if pieces:  # not with the lock: keys may be changed first
+        channel.transport._send_user_message(Burst(channel.remote_chanid, pieces))
+    return at
 
 
 def _verify(key: bytes, data: bytes, signature: bytes) -> bool:

@@ -3,12 +3,16 @@
 import subprocess
 import sys
 import threading
+from contextlib import closing
+from hashlib import sha256
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from agent.errors import EnvironmentFault
 from agent.executors.hostkeys import KnownHosts
+from agent.executors.packets import Packets
 from agent.executors.route import Keys, configured, through
 from agent.executors.sshclient import HostKeyFault, LoginFault, Unreachable, connect
 from tests.support.engine import until
@@ -154,6 +158,56 @@ def test_servers_with_habits(farm: Farm, extra: str):
     connection = connect(route(host, farm.key))
     assert connection.run("wc -c", [bytes(5_000_000)]).output.strip() == b"5000000"
     connection.close()
+
+
+def arrived(connection, pieces: list[bytes | memoryview]) -> bool:
+    """Whether what is sent is what is read at the far end."""
+    digest = connection.run("sha256sum", pieces).output.split()[0].decode()
+    return digest == sha256(b"".join(pieces)).hexdigest()
+
+
+PIECES = [Random(size).randbytes(size) for size in (1, 0, 15, 16, 17, 32_704, 32_768, 262_144, 262_145, 3_000_000)]
+
+
+@pytest.mark.parametrize("extra", ["", "Ciphers aes256-gcm@openssh.com", "Ciphers aes128-ctr", "RekeyLimit 1M"])
+def test_much_in_pieces_of_any_size(farm: Farm, extra: str):
+    host = farm.host(extra=extra)
+    with closing(connect(route(host, farm.key))) as connection:
+        assert arrived(connection, [*PIECES, memoryview(PIECES[-1])[7:-7]])
+        assert arrived(connection, PIECES[::-1])
+
+
+def test_much_from_several_threads_at_once(farm: Farm, host: Host):
+    found: list[bool] = []
+    with closing(connect(route(host, farm.key))) as connection:
+        threads = [threading.Thread(target=lambda: found.append(arrived(connection, PIECES * 3))) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+    assert found == [True] * 6
+
+
+def test_keys_are_changed_in_the_middle_by_us(farm: Farm, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Packets, "REKEY_BYTES", 1_000_000)
+    host = farm.host(extra="LogLevel DEBUG1")
+    with closing(connect(route(host, farm.key))) as connection:
+        assert arrived(connection, PIECES * 3)
+    assert host.log.count("SSH2_MSG_NEWKEYS received") > 3
+
+
+def test_much_by_way_of_another_host(farm: Farm, host: Host):
+    inner = farm.host()
+    way = through(route(inner, farm.key, known=KnownHosts([host.known, inner.known])), f"root@{host.address}:{host.port}")
+    with closing(connect(way)) as connection:
+        assert arrived(connection, PIECES)
+
+
+def test_a_host_that_reads_slowly_has_all_of_it(farm: Farm, host: Host):
+    with closing(connect(route(host, farm.key))) as connection:
+        said = connection.run("sleep 0.5; dd bs=4096 count=1 status=none | wc -c; sleep 0.5; wc -c", [bytes(8_000_000)])
+    first, rest = map(int, said.output.split())
+    assert first + rest == 8_000_000
 
 
 def test_an_encrypted_key(farm: Farm, host: Host, tmp_path: Path):
