@@ -17,8 +17,8 @@ UNLIKE = 76  # exit code: with the former release as it is there, this one canno
 SENT = ".git-pipeline-sent"  # a directory of an upload: what is not of the release but makes it
 GONE, PATCH, SUMS = f"{SENT}/gone", f"{SENT}/patch", f"{SENT}/sums"
 _APPSPEC = "--appspec--"
-# By the megabyte: else sshd and tar wait for each other at every packet. A dd that does not know these words has read nothing.
-_UNTAR = "{ dd bs=1048576 iflag=fullblock status=none 2>/dev/null || cat; } | tar xof - -C"
+# By the megabyte, else sshd and tar wait for each other at every packet; busybox's tar does not look at these options.
+_UNTAR = "TAR_OPTIONS=--blocking-factor=2048 tar xof - -C"
 
 
 class Standing(Value, frozen=True, kw_only=True):
