@@ -2,7 +2,6 @@
 
 import hashlib
 import mmap
-import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,16 +18,18 @@ from agent.deploy.tarball import Data, Part
 from agent.errors import AgentError, EnvironmentFault
 
 _CHUNK = 128 * 1024
+_PIECE = 1024 * 1024
 _READY = 4 * 1024 * 1024  # bytes after which readers are woken
 
 
 class Growing:
-    """A file that one thread writes and any number read at the same time, each from its beginning."""
+    """A file that one thread writes and any number read at the same time, each from its beginning: the same memory for all."""
 
     def __init__(self, path: Path, parts: Iterable[bytes]) -> None:
         self._path = path
         self._parts = parts
         self._changed = Condition()
+        self._stretches: list[memoryview] = []
         self._size = 0
         self._fault: AgentError | None = None
         self._is_whole = False
@@ -39,29 +40,26 @@ class Growing:
         """Bytes, so far."""
         return self._size
 
-    def chunks(self) -> Iterator[bytes]:
+    def chunks(self) -> Iterator[memoryview]:
         """All of it, piece by piece. Raises EnvironmentFault if it cannot be made."""
         at = 0
         while True:
             with self._changed:
-                while not (self._size > at or self._is_whole or self._fault):
+                while not (len(self._stretches) > at or self._is_whole or self._fault):
                     self._changed.wait()
                 if self._fault:
                     raise self._fault
-                end, is_whole = self._size, self._is_whole
-            with self._path.open("rb") as file:
-                while at < end:
-                    piece = os.pread(file.fileno(), min(_CHUNK, end - at), at)
-                    at += len(piece)
-                    yield piece
-            if is_whole and at >= self._size:
+                found, is_whole = self._stretches[at:], self._is_whole
+            for stretch in found:
+                yield from (stretch[start : start + _PIECE] for start in range(0, len(stretch), _PIECE))
+            at += len(found)
+            if is_whole:
                 return
 
     def _fill(self) -> None:
         try:
-            with self._path.open("wb", _CHUNK) as file:
+            with self._path.open("w+b", _CHUNK) as file:
                 self._write(file)
-            self._tell(self._path.stat().st_size, is_whole=True)
         except OSError as error:
             self._fail(EnvironmentFault(f"{self._path} cannot be written: {error.strerror}", hint="is the disk full?"))
         except AgentError as error:
@@ -73,11 +71,14 @@ class Growing:
             file.write(part)
             written += len(part)
             if written - self._size >= _READY:
-                file.flush()
-                self._tell(written)
+                self._tell(file, written)
+        self._tell(file, written, is_whole=True)
 
-    def _tell(self, size: int, *, is_whole: bool = False) -> None:
+    def _tell(self, file: BinaryIO, size: int, *, is_whole: bool = False) -> None:
+        file.flush()
+        stretch = _stretch(file, self._size, size)
         with self._changed:
+            self._stretches += stretch
             self._size, self._is_whole = size, is_whole
             self._changed.notify_all()
 
@@ -85,6 +86,15 @@ class Growing:
         with self._changed:
             self._fault = fault
             self._changed.notify_all()
+
+
+def _stretch(file: BinaryIO, start: int, end: int) -> list[memoryview]:
+    """What stands between two places of a file, if anything does."""
+    before = start % mmap.ALLOCATIONGRANULARITY
+    if end == start:
+        return []
+    found = mmap.mmap(file.fileno(), end - start + before, access=mmap.ACCESS_READ, offset=start - before)
+    return [memoryview(found)[before:]]
 
 
 class Upload:

@@ -48,7 +48,7 @@ class TestGrowing:
             yield b"b"
 
         reader = Growing(tmp_path / "x", parts()).chunks()
-        assert next(reader).startswith(b"aaa")
+        assert bytes(next(reader)).startswith(b"aaa")
         go_on.set()
         assert b"".join(reader).endswith(b"ab")
 
