@@ -79,7 +79,11 @@ def _go_on(plan: Plan, state: ExecutionState, now: datetime, late: str) -> Itera
 
 
 def _is_next(stage: PlannedStage, state: ExecutionState) -> bool:
-    return all(need in state.stages and state.stages[need].has_passed for need in stage.needs)
+    for need in stage.needs:
+        at = state.stages.get(need)
+        if at is None or not at.has_passed:
+            return False
+    return True
 
 
 def _end(plan: Plan, state: ExecutionState, now: datetime, late: str) -> Command:

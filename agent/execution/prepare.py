@@ -34,25 +34,26 @@ def prepare_next(plan: Plan, state: ExecutionState) -> Iterator[PrepareAction]:
 
 
 def _first(plan: Plan, state: ExecutionState) -> Iterator[PrepareAction]:
-    left = {stage.name: stage for stage in plan.stages if not _has_passed(stage, state)}
+    ending = {stage.name for stage in plan.stages if _is_ending(stage, state.stages.get(stage.name))}
+    if not ending:
+        return
+    left = {stage.name: stage for stage in plan.stages if not _has_passed(state.stages.get(stage.name))}
+    unknown = {action.namespace for stage in left.values() for action in stage.actions}
     for stage in left.values():
-        needs = [left[need] for need in stage.needs if need in left]
-        if needs and stage.name not in state.stages and not stage.before_entry and all(_is_busy(one, state) for one in needs):
-            unknown = {action.namespace for one in left.values() for action in one.actions}
+        needs = {need for need in stage.needs if need in left}
+        if needs and needs <= ending and stage.name not in state.stages and not stage.before_entry:
             for action in stage.actions:
                 if _is_plain(action) and not _looks_up(action, unknown):
                     yield PrepareAction(stage=stage.name, action=action.name, attempt=1)
 
 
-def _has_passed(stage: PlannedStage, state: ExecutionState) -> bool:
-    at = state.stages.get(stage.name)
+def _has_passed(at: StageState | None) -> bool:
     return at is not None and at.has_passed
 
 
-def _is_busy(stage: PlannedStage, state: ExecutionState) -> bool:
+def _is_ending(stage: PlannedStage, at: StageState | None) -> bool:
     """Whether the stage is over as soon as what runs has succeeded, and waits for no person."""
-    at = state.stages.get(stage.name)
-    if not at or not at.is_held or stage.on_success:
+    if at is None or not at.is_held or stage.on_success:
         return False
     for action in stage.actions:
         found = at.actions.get(action.name)

@@ -17,7 +17,9 @@ class Feed:
         self._sent: dict[str, int] = {}
 
     def say(self, *lines: str) -> None:
-        """Append lines of ours."""
+        """Append lines of ours, if there are any."""
+        if not lines:
+            return
         text = "".join(line.replace("\n", " ").replace(LEAVE, "") + "\n" for line in lines)
         self._append(text)
 

@@ -271,8 +271,9 @@ class Loop:
     def _carry_out(self, running: Running, command: Command) -> None:
         match command:
             case StartAction(stage=stage, action=action, attempt=attempt):
-                wanted = Wanted(running, command, self._parts.clock(), running.action(stage, action).waits)
-                self._wanted.setdefault(running.attempt_id(stage, action, attempt), wanted)
+                name = running.attempt_id(stage, action, attempt)
+                if name not in self._wanted:
+                    self._wanted[name] = Wanted(running, command, self._parts.clock(), running.action(stage, action).waits)
             case PrepareAction(stage=stage, action=action, attempt=attempt):
                 name = running.attempt_id(stage, action, attempt)
                 if name not in self._prepared:

@@ -140,9 +140,9 @@ class Parts:
 
     def tell(self, running: Running, events: tuple[Event, ...], state: ExecutionState) -> None:
         """Bring everything outside up to date, now that the events are journalled. `state`: what they led to."""
-        feed = self.feeds(running.execution.id)
+        lines = [line for event in events for line in line_for(event, running.execution, running.plan, state)]
+        self.feeds(running.execution.id).say(*lines)
         for event in events:
-            feed.say(*line_for(event, running.execution, running.plan, state))
             if isinstance(event, ActionEnded):
                 self._discard(running, event)
             if isinstance(event, RuleEnded):
