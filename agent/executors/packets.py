@@ -5,14 +5,16 @@ paramiko copies each packet half a dozen times and writes it by itself, which co
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import paramiko
 from paramiko.packet import Packetizer
 
 BURST = 256 * 1024  # bytes of data that are written together
-_BLOCK = 16  # bytes: what the length of an encrypted packet is a multiple of
+_PACKET = 32 * 1024 + 64  # bytes of a packet, mostly
+_LENGTH, _TAG = 4, 16  # bytes before and behind what is encrypted
+_BLOCK = 16  # bytes: what is encrypted is a multiple of it
 _LEAST = 4  # bytes of padding
 _DATA = b"\x5e"  # SSH_MSG_CHANNEL_DATA
 _FIXED = 4  # bytes of a nonce that stay; the rest counts packets (RFC 5647)
@@ -24,10 +26,13 @@ class Burst(NamedTuple):
     channel: int
     pieces: Sequence[memoryview]
 
-    def heads(self) -> list[bytes]:
-        """What stands in front of each piece."""
-        there = _DATA + self.channel.to_bytes(4, "big")
-        return [there + len(piece).to_bytes(4, "big") for piece in self.pieces]
+    def head(self, piece: memoryview) -> bytes:
+        """What stands in front of a piece."""
+        return _DATA + self.channel.to_bytes(4, "big") + len(piece).to_bytes(4, "big")
+
+    def messages(self) -> Iterator[paramiko.Message]:
+        """The same as paramiko has it."""
+        return (paramiko.Message(self.head(piece) + piece) for piece in self.pieces)
 
 
 class Packets(Packetizer):
@@ -35,11 +40,11 @@ class Packets(Packetizer):
 
     def __init__(self, sock: Any) -> None:  # noqa: ANN401 - a socket, or what paramiko takes for one
         super().__init__(sock)
-        self._socket = sock
         self._sealing = threading.RLock()
         self._cipher: Any = None
         self._fixed, self._count = b"", 0
         self._packets = self._bytes = 0  # since the keys were changed
+        self._plain, self._sealed = memoryview(bytearray(_PACKET)), memoryview(b"")
 
     def set_outbound_cipher(
         self, block_engine: object, *words: object, aead: bool = False, iv_out: bytes | None = None, **more: object
@@ -55,41 +60,51 @@ class Packets(Packetizer):
     def send_message(self, data: paramiko.Message | Burst) -> None:
         """See Packetizer."""
         with self._sealing:
-            if not isinstance(data, Burst):
-                if self._cipher:
-                    self._write(self._sealed((data.asbytes(),)))
-                else:
-                    super().send_message(data)
-                return
-            parts = zip(data.heads(), data.pieces, strict=True)
-            if self._cipher:
-                self._write([sealed for head, piece in parts for sealed in self._sealed((head, piece))])
-                return
-            for part in parts:
-                super().send_message(paramiko.Message(b"".join(part)))
+            if not self._cipher:
+                for message in data.messages() if isinstance(data, Burst) else (data,):
+                    super().send_message(message)
+            elif isinstance(data, Burst):
+                self._send([(data.head(piece), piece) for piece in data.pieces])
+            else:
+                self._send([(b"", data.asbytes())])
 
-    def _sealed(self, payload: Sequence[bytes | memoryview]) -> tuple[bytes, bytes]:
-        """The length of a packet, which is not secret, and its rest with the tag."""
-        size = 1 + sum(map(len, payload))
-        padding = _LEAST + -(size + _LEAST) % _BLOCK
-        length = (size + padding).to_bytes(4, "big")
-        nonce = self._fixed + self._count.to_bytes(8, "big")
-        self._count = (self._count + 1) % 2**64
-        return length, self._cipher.encrypt(nonce, b"".join((bytes((padding,)), *payload, os.urandom(padding))), length)
-
-    def _write(self, parts: Sequence[bytes]) -> None:
-        size = sum(map(len, parts))
-        sent = self._written(parts) if hasattr(self._socket, "sendmsg") else 0
-        if sent < size:
-            self.write_all(memoryview(b"".join(parts))[sent:])
-        self._packets += len(parts) // 2
+    def _send(self, payloads: Sequence[tuple[bytes, bytes | memoryview]]) -> None:
+        """Each is a head and the rest."""
+        most = sum(len(rest) for _, rest in payloads) + 64 * len(payloads)
+        if len(self._sealed) < most:
+            self._sealed = memoryview(bytearray(most))
+        size = 0
+        for head, rest in payloads:
+            size = self._seal(head, rest, size)
+        self.write_all(self._sealed[:size])
+        self._packets += len(payloads)
         self._bytes += size
         if (self._packets >= self.REKEY_PACKETS or self._bytes >= self.REKEY_BYTES) and not self.need_rekey():
             self._trigger_rekey()  # type: ignore[attr-defined]
 
-    def _written(self, parts: Sequence[bytes]) -> int:
-        """How many bytes of these the socket takes at once."""
-        try:
-            return int(self._socket.sendmsg(parts))
-        except OSError:  # full, or gone: who goes on writing will see
-            return 0
+    def _seal(self, head: bytes, rest: bytes | memoryview, at: int) -> int:
+        """Put a packet at a place of what is written: its length, which is not secret, the rest and the tag. Where it ends."""
+        begin = 1 + len(head)
+        size = begin + len(rest)
+        padding = _LEAST + -(size + _LEAST) % _BLOCK
+        whole = size + padding
+        if len(self._plain) < whole:
+            self._plain = memoryview(bytearray(whole))
+        plain, sealed, start = self._plain, self._sealed, at + _LENGTH
+        plain[0] = padding
+        plain[1:begin] = head
+        plain[begin:size] = rest
+        plain[size:whole] = os.urandom(padding)
+        length = whole.to_bytes(_LENGTH, "big")
+        sealed[at:start] = length
+        end = start + whole + _TAG
+        _encrypt(self._cipher, self._fixed + self._count.to_bytes(8, "big"), plain[:whole], length, sealed[start:end])
+        self._count = (self._count + 1) % 2**64
+        return end
+
+
+def _encrypt(cipher: Any, nonce: bytes, data: memoryview, length: bytes, into: memoryview) -> None:  # noqa: ANN401 - AESGCM
+    if hasattr(cipher, "encrypt_into"):  # in newer versions of cryptography: nothing is allocated
+        cipher.encrypt_into(nonce, data, length, into)
+    else:
+        into[:] = cipher.encrypt(nonce, data, length)

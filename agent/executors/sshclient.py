@@ -381,20 +381,18 @@ def _send(channel: paramiko.Channel, stdin: Iterable[bytes | memoryview]) -> Non
 
 def _sent(channel: Any, view: memoryview) -> int:  # noqa: ANN401 - what stubs do not know of a channel
     """Send as much as the host takes now, at least something; how much that was."""
-    pieces: list[memoryview] = []
-    at = 0
+    most = min(len(view), BURST)
     with channel.lock:
         if channel.closed:
             raise OSError("the channel is closed")
-        while at < min(len(view), BURST) and (not at or channel.out_window_size):
-            size = channel._wait_for_send_window(min(len(view), BURST) - at)
-            if not size:
-                break
-            pieces.append(view[at : at + size])
-            at += size
+        size = int(channel._wait_for_send_window(most))  # at most what a packet takes
+        more = min(most - size, int(channel.out_window_size)) if size else 0
+        channel.out_window_size -= more
+        packet = channel.out_max_packet_size - 64
+    pieces = [view[start : min(start + packet, size + more)] for start in range(0, size + more, packet)]
     if pieces:  # not with the lock: keys may be changed first
         channel.transport._send_user_message(Burst(channel.remote_chanid, pieces))
-    return at
+    return size + more
 
 
 def _verify(key: bytes, data: bytes, signature: bytes) -> bool:
