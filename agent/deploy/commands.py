@@ -122,12 +122,12 @@ sed 's/^status=.*/status=failed/' status > status.t && mv -f status.t status
 
 
 def unlock(base: str, owner: str) -> str:
-    """Give the lock back, if it is still ours."""
+    """Give the lock back, if it is still ours. A crash may leave it empty: whoever comes next renames theirs over that."""
     return f"""\
 cd {quote(base)}/.deploy 2>/dev/null || exit 0
 read -r owner < lock/details 2>/dev/null || exit 0
 [ "$owner" = {quote(owner)} ] || exit 0
-mv -T lock "stale.$$" && rm -rf "stale.$$"
+rm -rf lock
 exit 0
 """
 

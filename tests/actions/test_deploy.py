@@ -175,6 +175,9 @@ def test_a_lock_of_another_is_respected_until_its_lease_is_over(fleet):
     (lock / "details").write_text("another\n1\nother #7\n")
     assert fleet.deploy(commit).succeeded
     assert not lock.exists()
+    lock.mkdir()  # what is left of one whose owner's host died while it was given back
+    assert fleet.deploy(fleet.commit({"version": "two"})).succeeded
+    assert not lock.exists()
 
 
 def test_blue_green_takes_the_idle_slot_and_switches_only_to_a_healthy_one(fleet):
