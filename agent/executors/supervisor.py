@@ -103,16 +103,22 @@ seconds() { # the time, in `time`; mostly without a process
   if [ -r /proc/uptime ]; then read -r time rest </proc/uptime; time=${time%%.*}; else time=$(date +%s); fi
 }
 follow() { # the log to standard output; in the end the state to the other, with what the job has put out in front of it
-  off=$1 idle=0 late=0
+  off=$1 now=$1 idle=0 late=0 seen=$run/seen.$$
   seconds; until=$((time + $2))
   while :; do
     state
     case $was in
     EXIT*) now=${was#EXIT * }; now=${now%% *} ;; # it was counted already
-    *) size; now=$size ;;
+    LOST) size; now=$size ;;
+    *) # counted only if it may have grown: to look when it was written takes no process; a clock set back costs some looks
+      if ! [ "$seen" -nt "$run/log" ] || [ $((idle % 16)) = 15 ]; then
+        printf '' 2>/dev/null >"$seen"
+        size; now=$size
+      fi ;;
     esac
     if [ "$now" -gt "$off" ]; then
-      tail -c +$((off + 1)) "$run/log" | head -c $((now - off)) || exit 1
+      if [ "$off" = 0 ]; then head -c "$now" "$run/log" || exit 1
+      else tail -c +$((off + 1)) "$run/log" | head -c $((now - off)) || exit 1; fi
       off=$now idle=0
     fi
     case $was in

@@ -162,6 +162,15 @@ def test_the_host_itself_ends_a_job_that_takes_too_long(executor: SshExecutor, h
     assert run(executor, one).reason is Reason.TIMEOUT
 
 
+def test_lines_come_soon_though_the_log_looks_as_old_as_by_a_clock_set_back(executor: SshExecutor, job: Jobs):
+    long_ago = "touch -d '2001-01-01' ../run/log"
+    one = job(f"echo one; {long_ago}; sleep 0.5; echo two; {long_ago}; sleep 0.5; printf three; {long_ago}; sleep 6")
+    running = Running(executor, one)
+    until(lambda: printed(one) == b"one\ntwo\nthree", "all of the log", 5)
+    assert running.is_alive
+    assert running.ending().exit_code == 0
+
+
 def test_secrets_arrive_are_exported_and_go(executor: SshExecutor, host: Host, job: Jobs, tmp_path: Path):
     secrets = tmp_path / "secrets"
     secrets.mkdir()
