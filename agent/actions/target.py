@@ -1,6 +1,5 @@
 """A host as a deployment needs it: short questions, and jobs that need neither us nor the connection."""
 
-import shlex
 from collections.abc import Callable, Iterable
 from threading import Event
 from typing import NamedTuple, Protocol
@@ -52,11 +51,10 @@ class SshHost:
 
     def call(self, script: str, stdin: Callable[[], Iterable[bytes | memoryview]] = tuple, timeout: float = 60.0) -> Said:
         """See Host; asked a second time on a new connection if the first one is lost."""
-        command = f"sh -c {shlex.quote(script)}"
         try:
-            answer = self._executor.remote.connection().run(command, stdin(), timeout=timeout)
+            answer = self._executor.remote.call(script, stdin, timeout)
         except Unreachable:
-            answer = self._executor.remote.connection().run(command, stdin(), timeout=timeout)
+            answer = self._executor.remote.call(script, stdin, timeout)
         return Said(answer.status, (answer.output + answer.errors).decode(errors="replace"))
 
     def place(self, job: Job) -> Places:

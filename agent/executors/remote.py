@@ -11,6 +11,7 @@ from agent.executors.route import Route
 from agent.executors.sshclient import Answer, Connection, Unreachable, connect
 from agent.executors.supervisor import HELLO, NAME, SCRIPT
 
+_THEN = "--then--"  # between what a script answers and the greeting
 FIRST, LONGEST = 0.1, 5.0  # seconds between two attempts to reach a host again
 
 
@@ -53,6 +54,23 @@ class Remote:
                 self._home = _greet(connection, self.route)  # what goes on beside us on the connection is well if this is not
                 self._greeted = connection
             return connection, self._home
+
+    def call(self, script: str, stdin: Callable[[], Iterable[bytes | memoryview]] = tuple, timeout: float = 60.0) -> Answer:
+        """Run a short script, which needs no supervisor; what a job needs to know is asked with the first one on a connection.
+
+        Raises EnvironmentFault.
+        """
+        connection = self.connection()
+        if self._greeted is connection or stdin is not tuple:
+            return connection.run(f"sh -c {shlex.quote(script)}", stdin(), timeout=timeout)
+        both = f"(\n{script}\n)\ncode=$?; echo; echo '{_THEN}'\n(\n{HELLO}\n) 2>/dev/null\nexit $code"
+        answer = connection.run(f"sh -c {shlex.quote(both)}", timeout=timeout)
+        output, then, said = answer.output.rpartition(f"\n{_THEN}\n".encode())
+        home, is_ready = _home(said)
+        if then and home and is_ready:
+            with self._greeting:
+                self._home, self._greeted = home, connection
+        return answer._replace(output=output) if then else answer
 
     def ask(self, *words: str, stdin: Callable[[], Iterable[bytes]] = tuple, timeout: float = 60.0) -> Answer:
         """What the supervisor answers; asked a second time on a new connection if the first one is lost.
@@ -114,14 +132,20 @@ def persist(do: Callable[[], "Answer"], patience: Callable[[], float]) -> "Answe
 
 def _greet(connection: Connection, route: Route) -> Home:
     answer = connection.run("sh", [HELLO.encode()])
-    said = dict(line.partition(" ")[::2] for line in answer.output.decode(errors="replace").splitlines())
-    if answer.status or "root" not in said:
+    home, is_ready = _home(answer.output)
+    if answer.status or not home:
         why = answer.errors.decode(errors="replace").strip() or "it runs no `sh`"
         raise EnvironmentFault(f"{route.place} cannot run jobs: {why}", hint="its home or /tmp must be writable for that user")
-    home = Home(said["root"], said.get("memory", ""), int(said.get("uptime") or -1))
-    if said.get("ready") != NAME:
+    if not is_ready:
         _put_supervisor(connection, home, route)
     return home
+
+
+def _home(answer: bytes) -> tuple[Home | None, bool]:
+    """What HELLO was answered with, if it was, and whether the supervisor is there."""
+    said = dict(line.partition(" ")[::2] for line in answer.decode(errors="replace").splitlines())
+    home = Home(said["root"], said.get("memory", ""), int(said.get("uptime") or -1)) if "root" in said else None
+    return home, said.get("ready") == NAME
 
 
 def _put_supervisor(connection: Connection, home: Home, route: Route) -> None:
