@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import paramiko
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from paramiko.common import MSG_CHANNEL_WINDOW_ADJUST
 from paramiko.kex_curve25519 import KexCurve25519
 
 from agent.errors import EnvironmentFault
@@ -33,6 +34,7 @@ CHANNELS = 10  # at once on one connection: what sshd allows unless told otherwi
 CONNECTS = 8  # at once to one machine; more and sshd starts to drop them
 TRIES = 4  # when the host hangs up before it has said its name
 CHUNK = 256 * 1024
+LITTLE = 0.05  # seconds after which less than a burst is sent, if the host takes no more
 _CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr")
 _CURVE = "curve25519-sha256"
 _AGAIN = "Error reading SSH protocol banner"
@@ -106,6 +108,15 @@ class _Transport(paramiko.Transport):
         if known.algorithms:
             options.key_types = [name for name in known.algorithms if name in self._key_info]  # type: ignore[attr-defined]
         self._known = known
+
+    def _take_more(channel: Any, message: paramiko.Message) -> None:
+        """The host takes more of a channel. Whoever waits to send is woken for a burst, or half of what it takes at most."""
+        with channel.lock:
+            channel.out_window_size += message.get_int()
+            if channel.out_window_size >= getattr(channel, "enough", 1):
+                channel.out_buffer_cv.notify_all()
+
+    _channel_handler_table = {**paramiko.Transport._channel_handler_table, MSG_CHANNEL_WINDOW_ADJUST: _take_more}  # type: ignore[attr-defined]
 
     def _verify_key(self, host_key: bytes, sig: bytes) -> None:
         if self._shown and host_key != self._shown:
@@ -366,8 +377,9 @@ def _load(path: Path, keys: Keys) -> paramiko.PKey:
         raise EnvironmentFault(f"{path} cannot be decrypted", hint="does the secret hold its passphrase?") from error
 
 
-def _send(channel: paramiko.Channel, stdin: Iterable[bytes | memoryview]) -> None:
+def _send(channel: Any, stdin: Iterable[bytes | memoryview]) -> None:  # noqa: ANN401 - what stubs do not know of a channel
     """A command that ends early tells why by itself."""
+    channel.enough = min(BURST, channel.out_window_size // 2)
     try:
         for data in stdin:
             view = memoryview(data)
@@ -382,7 +394,12 @@ def _send(channel: paramiko.Channel, stdin: Iterable[bytes | memoryview]) -> Non
 def _sent(channel: Any, view: memoryview) -> int:  # noqa: ANN401 - what stubs do not know of a channel
     """Send as much as the host takes now, at least something; how much that was."""
     most = min(len(view), BURST)
+    end = time.monotonic() + channel.timeout
     with channel.lock:
+        while not channel.closed and not channel.out_window_size:
+            if time.monotonic() >= end:
+                raise TimeoutError("it takes nothing more")
+            channel.out_buffer_cv.wait(LITTLE)
         if channel.closed:
             raise OSError("the channel is closed")
         size = int(channel._wait_for_send_window(most))  # at most what a packet takes

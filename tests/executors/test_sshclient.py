@@ -210,6 +210,18 @@ def test_a_host_that_reads_slowly_has_all_of_it(farm: Farm, host: Host):
     assert first + rest == 8_000_000
 
 
+def test_a_host_that_never_takes_a_burst_gets_less(farm: Farm, host: Host, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("agent.executors.sshclient.BURST", 2**30)
+    with closing(connect(route(host, farm.key))) as connection:
+        said = connection.run("dd bs=200000 count=1 iflag=fullblock status=none | wc -c; sleep 0.5; wc -c", [bytes(4_000_000)])
+    assert list(map(int, said.output.split())) == [200_000, 3_800_000]
+
+
+def test_a_host_that_takes_nothing_more_is_given_up(farm: Farm, host: Host):
+    with closing(connect(route(host, farm.key))) as connection, pytest.raises(Unreachable, match="takes nothing more"):
+        connection.run("sleep 30", [bytes(8_000_000)], timeout=1)
+
+
 def test_an_encrypted_key(farm: Farm, host: Host, tmp_path: Path):
     key = keygen(tmp_path / "locked", passphrase="open sesame")
     host.allow(key)
