@@ -61,8 +61,14 @@ def _head(plan: HostPlan) -> Iterator[str]:
         "ONLY": plan.only,
     }
     yield from (f"{name}={quote(value)}" for name, value in values.items())
-    yield from (f"export {name}={quote(value)}" for name, value in sorted(plan.environment.items()))
-    yield f"export RELEASE={quote(f'{plan.base}/releases/{plan.release}')}"
+    yield from _told({**plan.environment, "RELEASE": f"{plan.base}/releases/{plan.release}"})
+
+
+def _told(environment: Mapping[str, str]) -> Iterator[str]:
+    """What every script of the project may know, exported; `told` says it again where the job's own variables came over it."""
+    yield "told() {"
+    yield from (f"export {name}={quote(value)}" for name, value in sorted(environment.items()))
+    yield from ("}", "told")
 
 
 def _tail(plan: HostPlan) -> Iterator[str]:
@@ -103,7 +109,7 @@ def _slots(plan: HostPlan, slots: Mapping[str, int]) -> Iterator[str]:
     yield from _step("after", options.after, '"$RELEASE"', options)
     if options.stop:
         yield f'if [ -n "$OTHER" ]; then sleep {_seconds(options.drain)}'
-        yield "SLOT=$OTHER PORT=$OTHER_PORT SOCKET=$BASE/slots/$OTHER.sock"
+        yield 'slot "$OTHER" "$OTHER_PORT"'
         yield from _step("stop", options.stop, '"$BASE/slots/$SLOT"', options, tolerant=True)
         yield "fi"
 
@@ -154,7 +160,7 @@ def health_script(options: Deployment, environment: Mapping[str, str], base: str
             "case $SLOT in",
             *_ports(options),
             "esac",
-            "SOCKET=$BASE/slots/$SLOT.sock; export SLOT PORT SOCKET",
+            'slot "$SLOT" "$PORT"',
         )
         if options.slots
         else ()
@@ -163,10 +169,9 @@ def health_script(options: Deployment, environment: Mapping[str, str], base: str
     return "\n".join(
         (
             f"BASE={quote(base)} DEPLOYMENT=x NAME=x LABEL=x COMMIT=x SHARED=x",
-            *(f"export {name}={quote(value)}" for name, value in sorted(environment.items())),
+            *_told({**environment, "RELEASE": f"{base}/current"}),
             hostlib.LIBRARY,
             *slot,
-            "RELEASE=$BASE/current; export RELEASE",
             f'unwell() {{ echo "{UNWELL}$1"; exit 1; }}',
             once,
             "exit 0",

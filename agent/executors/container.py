@@ -20,13 +20,14 @@ NO_SHELL = 125  # exit code of the wrapper before the marker: the image has no s
 NO_SH = (126, 127)  # of the engine's init before the marker: it has not even `sh`
 
 # Held on `read` until somebody says "go", so that a container can be started ahead; without the marker the script never ran.
-WRAPPER = f"""read -r go || exit 1
-dir=$1; shift
-command -v "$1" >/dev/null || exit {NO_SHELL}
+# It has no variable of its own but one that no job's can be: a shell exports what it found exported.
+WRAPPER = f"""read -r PIPELINE_GO || exit 1
+command -v "$2" >/dev/null || exit {NO_SHELL}
 : >{CONTROL}/{STARTED} || exit 1
 exec </dev/null 2>&1
 [ ! -e {SECRETS}/{SECRETS_ENV} ] || {{ set -a; . {SECRETS}/{SECRETS_ENV}; set +a; }}
-cd "$dir" || exit 1
+cd "$1" || exit 1
+shift
 exec "$@" {CONTROL}/{SCRIPT}
 """
 

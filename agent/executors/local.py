@@ -33,15 +33,19 @@ CLAIM = 2.0  # seconds for a claim to be written once it is made
 SURE = 2.0  # seconds of a run in which process numbers cannot have wrapped around
 
 # Only builtins, so no fork but that of the script; `set -C` makes the claim exclusive; a trap, unlike ignoring, is not inherited.
+# Its own variables have names that no job's can have, as a shell exports what it found exported.
 SUPERVISOR = f"""trap : TERM INT HUP
-read -r stat </proc/$$/stat && read -r boot </proc/sys/kernel/random/boot_id || exit 1
+PIPELINE_PLACE=$PIPELINE_CONTROL; unset PIPELINE_CONTROL
+read -r PIPELINE_STAT </proc/$$/stat && read -r PIPELINE_BOOT </proc/sys/kernel/random/boot_id || exit 1
 set -C
-{{ echo "$stat $boot" >"$PIPELINE_CONTROL/started"; }} 2>/dev/null || exit 1
+{{ echo "$PIPELINE_STAT $PIPELINE_BOOT" >"$PIPELINE_PLACE/started"; }} 2>/dev/null || exit 1
 set +C
-control=$PIPELINE_CONTROL; unset PIPELINE_CONTROL
 [ -z "${{PIPELINE_SECRETS-}}" ] || {{ set -a; . "$PIPELINE_SECRETS/{SECRETS_ENV}"; set +a; }}
-if cd "$1" 2>"$control/log"; then shift; "$@" "$control/script" >"$control/log" 2>&1 </dev/null; else false; fi
-echo "exit $?" >"$control/status"
+if cd "$1" 2>"$PIPELINE_PLACE/log"; then
+  shift
+  "$@" "$PIPELINE_PLACE/script" >"$PIPELINE_PLACE/log" 2>&1 </dev/null
+else false; fi
+echo "exit $?" >"$PIPELINE_PLACE/status"
 """
 
 

@@ -183,11 +183,12 @@ supervise)
   size
   echo "EXIT $code $size $why" >status.new && mv status.new status ;;
 job)
+  set -- "$run" # as a variable of the job may have any name
   set -a
-  . "$run/environment"
-  if [ -e "$run/secrets" ] && [ -e "$(cat "$run/secrets")/.env" ]; then . "$(cat "$run/secrets")/.env"; fi
+  . "$1/environment"
+  if [ -e "$1/secrets" ] && [ -e "$(cat "$1/secrets")/.env" ]; then . "$(cat "$1/secrets")/.env"; fi
   set +a
-  . "$run/command" ;;
+  . "$1/command" ;;
 state)
   state
   case $was in RUN|LOST) size; echo "$was $size" ;; *) echo "$was" ;; esac ;;

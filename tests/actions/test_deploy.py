@@ -94,6 +94,17 @@ def test_plain_scripts_run_in_order_and_their_lines_carry_host_and_event(fleet):
     ]
 
 
+def test_a_script_gets_the_variables_of_the_action_whatever_they_are_called(fleet):
+    fleet.farm.host()
+    env = {name: f"my {name}" for name in ("PORT", "NAME", "LABEL", "STATE", "BASE", "code", "status", "WHY")}
+    told = "; ".join(f'echo "${name}"' for name in (*env, "LIFECYCLE_EVENT", "BUNDLE_COMMIT"))
+    commit = fleet.commit(FIRST)
+    health = {"command": 'test "$PORT" = "my PORT"', "retries": "1"}
+    assert fleet.deploy(commit, env=env, start=told, health=health).succeeded
+    said = [line.split(" | ")[2] for line in fleet.text.splitlines() if " | start | " in line]
+    assert said == [*env.values(), "start", commit]
+
+
 def test_a_wave_that_fails_ends_the_deployment_and_goes_back_where_it_was(fleet):
     for _ in range(4):
         fleet.farm.host()

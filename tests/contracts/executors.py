@@ -127,6 +127,12 @@ class ExecutorContract:
         run(executor, one)
         assert printed(one) == content
 
+    def test_a_variable_may_have_any_name_that_is_not_ours(self, executor: Executor, job: Jobs, shell: None):
+        names = "go dir run id stat boot control code root job dog birth when".split()  # noqa: SIM905 - a list of words
+        one = job("".join(f'echo "${name}"\n' for name in names), env={name: f"my {name}" for name in names})
+        run(executor, one)
+        assert printed(one).decode().splitlines() == [f"my {name}" for name in names]
+
     def test_workspace_environment_and_output_file(self, executor: Executor, job: Jobs, shell: None):
         one = job('pwd; echo "$WHO" >made; echo a=b >>"$OUT"', workdir="sub", env={"WHO": "a 'b' $c", "OUT": ""})
         (one.workspace / "sub").mkdir()

@@ -120,13 +120,20 @@ class Fleet(Bench):
         return self._git("rev-parse", "HEAD").strip()
 
     def attempt(
-        self, commit: str, strategy: str = "all-at-once", timeout: float = 120, *, digest: str = "", **options
+        self,
+        commit: str,
+        strategy: str = "all-at-once",
+        timeout: float = 120,
+        *,
+        digest: str = "",
+        env: dict[str, str] | None = None,
+        **options,
     ) -> Attempt:
         """The next attempt of an action that deploys this commit, or the artifact of that digest."""
         self._count += 1
         work = Deploy(to="web", strategy=strategy, options={"path": "/srv/app", **options})
         inputs = (ArtifactInput(name=ArtifactName("dist")),) if digest else ()
-        action = PlannedAction(name=ActionName("web"), work=work, inputs=inputs)
+        action = PlannedAction(name=ActionName("web"), work=work, inputs=inputs, env=env or {})
         stage = PlannedStage(name=StageName("production"), actions=(action,))
         execution = Execution(
             id=ExecutionId(f"{self._run}{self._count:010d}"),
