@@ -37,6 +37,7 @@ PATIENCE = 120.0  # seconds that a host may be away while its job runs
 LAST_PATIENCE = 15.0  # the same for one that is to be stopped
 SLACK = 5.0  # seconds after the deadline at which the host itself ends the job, if nobody else does
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_READONLY = frozenset({"BASHOPTS", "BASH_VERSINFO", "EUID", "PPID", "SHELLOPTS", "UID"})  # where `sh` is bash, which ends if told
 
 
 class SshExecutor:
@@ -263,5 +264,10 @@ def _files(job: Job, places: Places, owner: str) -> dict[str, tuple[bytes, int]]
 
 
 def _environment(variables: Mapping[str, str]) -> bytes:
-    lines = (f"{name}={shlex.quote(value)}\n" for name, value in variables.items() if _NAME.fullmatch(name) and "\0" not in value)
-    return "".join(lines).encode()
+    given = {name: value for name, value in variables.items() if _NAME.fullmatch(name) and "\0" not in value}
+    return "".join(f"{_assigned(name, shlex.quote(value))}\n" for name, value in given.items()).encode()
+
+
+def _assigned(name: str, word: str) -> str:
+    """What a shell cannot be told it does not get."""
+    return f"({name}={word}) 2>/dev/null && {name}={word}" if name in _READONLY else f"{name}={word}"

@@ -67,6 +67,30 @@ class TestOnBusybox(TestSsh):
         assert printed(one) == b"/usr/bin/busybox\nbusybox\n"
 
 
+class TestOnBash(TestSsh):
+    """A host whose `sh` is bash, as it is where most of EC2's instances are."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def host(cls, farm: Farm):
+        made = farm.host(start=False)
+        made.has_bash()
+        made.start()
+        with offered(made, farm.key):
+            yield made
+
+    def test_sh_is_bash(self, executor: SshExecutor, job: Jobs):
+        one = job("echo ${BASH_VERSION:+bash} $SHELLOPTS", shell="sh")
+        run(executor, one)
+        assert printed(one).startswith(b"bash ")
+        assert b"posix" in printed(one)
+
+    def test_variables_that_bash_keeps_to_itself(self, executor: SshExecutor, job: Jobs):
+        one = job("env | grep ^MINE=", env={"UID": "7", "EUID": "7", "PPID": "7", "SHELLOPTS": "noexec", "MINE": "x"})
+        assert run(executor, one).exit_code == 0
+        assert printed(one) == b"MINE=x\n"
+
+
 @pytest.fixture
 def job(tmp_path: Path) -> Jobs:
     return Jobs(tmp_path, "e1" + os.urandom(5).hex())
