@@ -5,13 +5,15 @@ paramiko copies each packet half a dozen times and writes it by itself, which co
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import paramiko
 from paramiko.packet import Packetizer
 
 BURST = 256 * 1024  # bytes of data that are written together
+LITTLE = 0.05  # seconds after which less than a burst is sent, if the host takes no more
 _PACKET = 32 * 1024 + 64  # bytes of a packet, mostly
 _LENGTH, _TAG = 4, 16  # bytes before and behind what is encrypted
 _BLOCK = 16  # bytes: what is encrypted is a multiple of it
@@ -108,3 +110,46 @@ def _encrypt(cipher: Any, nonce: bytes, data: memoryview, length: bytes, into: m
         cipher.encrypt_into(nonce, data, length, into)
     else:
         into[:] = cipher.encrypt(nonce, data, length)
+
+
+def send(channel: Any, stdin: Iterable[bytes | memoryview]) -> None:  # noqa: ANN401 - what stubs do not know of a channel
+    """Send all of it, then that it is all. A command that ends early tells why by itself. Raises OSError."""
+    channel.enough = min(BURST, channel.out_window_size // 2)
+    try:
+        for data in stdin:
+            view = memoryview(data)
+            while view:
+                view = view[_sent(channel, view) :]
+        channel.shutdown_write()
+    except OSError as error:
+        if isinstance(error, TimeoutError) or not channel.status_event.wait(1.0):
+            raise
+
+
+def _sent(channel: Any, view: memoryview) -> int:  # noqa: ANN401 - what stubs do not know of a channel
+    """Send as much as the host takes now, at least something; how much that was."""
+    most = min(len(view), BURST)
+    end = time.monotonic() + channel.timeout
+    with channel.lock:
+        while not channel.closed and not channel.out_window_size:
+            if time.monotonic() >= end:
+                raise TimeoutError("it takes nothing more")
+            channel.out_buffer_cv.wait(LITTLE)
+        if channel.closed:
+            raise OSError("the channel is closed")
+        size = int(channel._wait_for_send_window(most))  # at most what a packet takes
+        more = min(most - size, int(channel.out_window_size)) if size else 0
+        channel.out_window_size -= more
+        packet = channel.out_max_packet_size - 64
+    pieces = [view[start : min(start + packet, size + more)] for start in range(0, size + more, packet)]
+    if pieces:  # not with the lock: keys may be changed first
+        channel.transport._send_user_message(Burst(channel.remote_chanid, pieces))
+    return size + more
+
+
+def take_more(channel: Any, message: paramiko.Message) -> None:  # noqa: ANN401 - as above
+    """The host takes more of a channel. Whoever waits to send is woken for a burst, or half of what it takes at most."""
+    with channel.lock:
+        channel.out_window_size += message.get_int()
+        if channel.out_window_size >= getattr(channel, "enough", 1):
+            channel.out_buffer_cv.notify_all()

@@ -27,14 +27,13 @@ from paramiko.kex_curve25519 import KexCurve25519
 
 from agent.errors import EnvironmentFault
 from agent.executors import hostkeys
-from agent.executors.packets import BURST, Burst, Packets
+from agent.executors.packets import Packets, send, take_more
 from agent.executors.route import Keys, Route
 
 CHANNELS = 10  # at once on one connection: what sshd allows unless told otherwise
 CONNECTS = 8  # at once to one machine; more and sshd starts to drop them
 TRIES = 4  # when the host hangs up before it has said its name
 CHUNK = 256 * 1024
-LITTLE = 0.05  # seconds after which less than a burst is sent, if the host takes no more
 _CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr")
 _CURVE = "curve25519-sha256"
 _AGAIN = "Error reading SSH protocol banner"
@@ -109,14 +108,7 @@ class _Transport(paramiko.Transport):
             options.key_types = [name for name in known.algorithms if name in self._key_info]  # type: ignore[attr-defined]
         self._known = known
 
-    def _take_more(channel: Any, message: paramiko.Message) -> None:
-        """The host takes more of a channel. Whoever waits to send is woken for a burst, or half of what it takes at most."""
-        with channel.lock:
-            channel.out_window_size += message.get_int()
-            if channel.out_window_size >= getattr(channel, "enough", 1):
-                channel.out_buffer_cv.notify_all()
-
-    _channel_handler_table = {**paramiko.Transport._channel_handler_table, MSG_CHANNEL_WINDOW_ADJUST: _take_more}  # type: ignore[attr-defined]
+    _channel_handler_table = {**paramiko.Transport._channel_handler_table, MSG_CHANNEL_WINDOW_ADJUST: take_more}  # type: ignore[attr-defined]
 
     def _verify_key(self, host_key: bytes, sig: bytes) -> None:
         if self._shown and host_key != self._shown:
@@ -174,7 +166,7 @@ class Connection:
     def run(self, command: str, stdin: Iterable[bytes | memoryview] = (), *, timeout: float = 60.0) -> Answer:
         """Run a command to its end, which must print little. `timeout`: seconds without any progress. Raises Unreachable."""
         with self.channel(command, timeout) as channel, self._losing():
-            _send(channel, stdin)
+            send(channel, stdin)
             output = b"".join(iter(lambda: channel.recv(CHUNK), b""))
             errors = b"".join(iter(lambda: channel.recv_stderr(CHUNK), b""))
             return Answer(self._status(channel, timeout), output, errors)
@@ -375,41 +367,6 @@ def _load(path: Path, keys: Keys) -> paramiko.PKey:
         return paramiko.PKey.from_path(path, keys.passphrase())  # type: ignore[arg-type]
     except (TypeError, ValueError, paramiko.SSHException) as error:
         raise EnvironmentFault(f"{path} cannot be decrypted", hint="does the secret hold its passphrase?") from error
-
-
-def _send(channel: Any, stdin: Iterable[bytes | memoryview]) -> None:  # noqa: ANN401 - what stubs do not know of a channel
-    """A command that ends early tells why by itself."""
-    channel.enough = min(BURST, channel.out_window_size // 2)
-    try:
-        for data in stdin:
-            view = memoryview(data)
-            while view:
-                view = view[_sent(channel, view) :]
-        channel.shutdown_write()
-    except OSError as error:
-        if isinstance(error, TimeoutError) or not channel.status_event.wait(1.0):
-            raise
-
-
-def _sent(channel: Any, view: memoryview) -> int:  # noqa: ANN401 - what stubs do not know of a channel
-    """Send as much as the host takes now, at least something; how much that was."""
-    most = min(len(view), BURST)
-    end = time.monotonic() + channel.timeout
-    with channel.lock:
-        while not channel.closed and not channel.out_window_size:
-            if time.monotonic() >= end:
-                raise TimeoutError("it takes nothing more")
-            channel.out_buffer_cv.wait(LITTLE)
-        if channel.closed:
-            raise OSError("the channel is closed")
-        size = int(channel._wait_for_send_window(most))  # at most what a packet takes
-        more = min(most - size, int(channel.out_window_size)) if size else 0
-        channel.out_window_size -= more
-        packet = channel.out_max_packet_size - 64
-    pieces = [view[start : min(start + packet, size + more)] for start in range(0, size + more, packet)]
-    if pieces:  # not with the lock: keys may be changed first
-        channel.transport._send_user_message(Burst(channel.remote_chanid, pieces))
-    return size + more
 
 
 def _verify(key: bytes, data: bytes, signature: bytes) -> bool:

@@ -211,7 +211,7 @@ def test_a_host_that_reads_slowly_has_all_of_it(farm: Farm, host: Host):
 
 
 def test_a_host_that_never_takes_a_burst_gets_less(farm: Farm, host: Host, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("agent.executors.sshclient.BURST", 2**30)
+    monkeypatch.setattr("agent.executors.packets.BURST", 2**30)
     with closing(connect(route(host, farm.key))) as connection:
         said = connection.run("dd bs=200000 count=1 iflag=fullblock status=none | wc -c; sleep 0.5; wc -c", [bytes(4_000_000)])
     assert list(map(int, said.output.split())) == [200_000, 3_800_000]
