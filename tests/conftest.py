@@ -91,6 +91,16 @@ def keys(tmp_path_factory: pytest.TempPathFactory):
     made.close()
 
 
+@pytest.fixture(scope="module")
+def farm(tmp_path_factory: pytest.TempPathFactory):
+    """A farm of hosts with real sshds, which has none yet."""
+    from tests.support.farm import Farm
+
+    made = Farm(tmp_path_factory.mktemp("farm"))
+    yield made
+    made.close()
+
+
 @pytest.fixture(scope="session")
 def moto_server():
     """The endpoint of moto's server."""

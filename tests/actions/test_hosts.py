@@ -20,12 +20,10 @@ WORK = {"runner": "ssh", "hosts": "web"}
 
 
 @pytest.fixture(scope="module")
-def farm(tmp_path_factory: pytest.TempPathFactory):
-    made = Farm(tmp_path_factory.mktemp("farm"))
+def farm(farm: Farm) -> Farm:
     for _ in range(HOSTS):
-        made.host()
-    yield made
-    made.close()
+        farm.host()
+    return farm
 
 
 class Many(Bench):

@@ -12,12 +12,10 @@ from tests.support.repo import Repo
 
 
 @pytest.fixture(scope="module")
-def farm(tmp_path_factory: pytest.TempPathFactory):
-    made = Farm(tmp_path_factory.mktemp("farm"))
+def farm(farm: Farm) -> Farm:
     for _ in range(3):
-        made.host()
-    yield made
-    made.close()
+        farm.host()
+    return farm
 
 
 class Operator(Repo):

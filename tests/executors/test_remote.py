@@ -6,18 +6,6 @@ from agent.executors.remote import Remote
 from tests.support.farm import Farm, Host, route
 
 
-@pytest.fixture(scope="module")
-def farm(tmp_path_factory: pytest.TempPathFactory):
-    made = Farm(tmp_path_factory.mktemp("farm"))
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
-def host(farm: Farm) -> Host:
-    return farm.host()
-
-
 @pytest.fixture
 def remote(farm: Farm, host: Host):
     made = Remote(route(host, farm.key))

@@ -3,6 +3,8 @@
 import os
 import signal
 import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 
@@ -20,15 +22,18 @@ from tests.support.jobs import Jobs, Running, Worker, in_seconds, now, printed, 
 
 
 @pytest.fixture(scope="module")
-def farm(tmp_path_factory: pytest.TempPathFactory):
-    made = Farm(tmp_path_factory.mktemp("farm"))
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
 def host(farm: Farm):
     made = farm.host()
+    with offered(made, farm.key):
+        yield made
+
+
+@contextmanager
+def special(farm: Farm, change: Callable[[Host], None]) -> Iterator[Host]:
+    """A host with other programs."""
+    made = farm.host(start=False)
+    change(made)
+    made.start()
     with offered(made, farm.key):
         yield made
 
@@ -53,10 +58,7 @@ class TestOnBusybox(TestSsh):
     @pytest.fixture(scope="class")
     @classmethod
     def host(cls, farm: Farm):
-        made = farm.host(start=False)
-        made.has_only_busybox()
-        made.start()
-        with offered(made, farm.key):
+        with special(farm, Host.has_only_busybox) as made:
             yield made
 
     def test_there_is_nothing_but_busybox(self, executor: SshExecutor, job: Jobs):
@@ -73,10 +75,7 @@ class TestOnBash(TestSsh):
     @pytest.fixture(scope="class")
     @classmethod
     def host(cls, farm: Farm):
-        made = farm.host(start=False)
-        made.has_bash()
-        made.start()
-        with offered(made, farm.key):
+        with special(farm, Host.has_bash) as made:
             yield made
 
     def test_sh_is_bash(self, executor: SshExecutor, job: Jobs):

@@ -34,18 +34,6 @@ while data := os.read(0, 65536):
 """
 
 
-@pytest.fixture(scope="module")
-def farm(tmp_path_factory: pytest.TempPathFactory):
-    made = Farm(tmp_path_factory.mktemp("farm"))
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
-def host(farm: Farm) -> Host:
-    return farm.host()
-
-
 def said(way, command: str = "hostname") -> str:
     connection = connect(way)
     try:

@@ -18,12 +18,10 @@ SECRET = "s3cr3t-value"
 
 
 @pytest.fixture(scope="module")
-def farm(tmp_path_factory: pytest.TempPathFactory):
-    made = Farm(tmp_path_factory.mktemp("farm"))
+def farm(farm: Farm) -> Farm:
     for _ in range(4):
-        made.host()
-    yield made
-    made.close()
+        farm.host()
+    return farm
 
 
 @pytest.fixture(scope="module")

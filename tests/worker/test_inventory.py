@@ -33,13 +33,6 @@ def instances(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Instances:
     return Instances(cloud.emptied(endpoint))
 
 
-@pytest.fixture(scope="module")
-def farm(tmp_path_factory: pytest.TempPathFactory):
-    made = Farm(tmp_path_factory.mktemp("farm"))
-    yield made
-    made.close()
-
-
 def role(account: str) -> str:
     return f"arn:aws:iam::{account}:role/deploy"
 
