@@ -6,7 +6,6 @@ from typing import NamedTuple, Protocol
 
 from agent.executors.base import Ending, Job, LogSink, Places
 from agent.executors.ssh import SshExecutor
-from agent.executors.sshclient import Unreachable
 from agent.model import host as model
 
 
@@ -51,10 +50,7 @@ class SshHost:
 
     def call(self, script: str, stdin: Callable[[], Iterable[bytes | memoryview]] = tuple, timeout: float = 60.0) -> Said:
         """See Host; asked a second time on a new connection if the first one is lost."""
-        try:
-            answer = self._executor.remote.call(script, stdin, timeout)
-        except Unreachable:
-            answer = self._executor.remote.call(script, stdin, timeout)
+        answer = self._executor.remote.call(script, stdin, timeout)
         return Said(answer.status, (answer.output + answer.errors).decode(errors="replace"))
 
     def place(self, job: Job) -> Places:

@@ -5,7 +5,6 @@ umask 022
 STATE=$BASE/.deploy
 HERE=$STATE/deployments/$DEPLOYMENT
 EVENT= CHANGED=0 SWITCHED_TO= WHY= SLOT= OTHER= PORT= OTHER_PORT=
-PIPELINE_EVENT= PIPELINE_SLOT= PIPELINE_PORT= PIPELINE_SOCKET= # names that no variable of the job has
 mkdir -p "$HERE" 2>/dev/null
 if [ -f "$HERE/former" ]; then read -r FORMER < "$HERE/former"; else
   FORMER=$(readlink "$BASE/current" 2>/dev/null); FORMER=${FORMER##*/}
@@ -14,7 +13,7 @@ fi
 
 event() {
   EVENT=$1; case $1 in before|BeforeInstall|slot) ;; *) CHANGED=1;; esac
-  PIPELINE_EVENT=$1; printf '\036%s\n' "$1"
+  printf '\036%s\n' "$1"
 }
 
 finish() { # status message
@@ -35,21 +34,17 @@ fail() { echo "$1"; finish failed "$1"; }
 
 tolerate() { echo "$1; this does not block the new revision (ignore_stop_failure)"; }
 
-theirs() { # the variables of the job as they were given, whatever is called so here, and then those that we tell
-  if [ -f "${0%/*}/environment" ]; then
-    set -a; . "${0%/*}/environment"
-    if [ -e "${0%/*}/secrets" ] && [ -e "$(cat "${0%/*}/secrets")/.env" ]; then . "$(cat "${0%/*}/secrets")/.env"; fi
-    set +a
-  fi
+theirs() { # event slot port socket: the job's variables as they were given, whatever is called so here, then those that we tell
+  if [ -f "${0%/*}/environment" ]; then set -a; . "${0%/*}/environment"; set +a; fi
   told
-  [ -z "$PIPELINE_EVENT" ] || export LIFECYCLE_EVENT="$PIPELINE_EVENT"
-  [ -z "$PIPELINE_SLOT" ] || export SLOT="$PIPELINE_SLOT" PORT="$PIPELINE_PORT" SOCKET="$PIPELINE_SOCKET"
+  [ -z "$1" ] || export LIFECYCLE_EVENT="$1"
+  [ -z "$2" ] || export SLOT="$2" PORT="$3" SOCKET="$4"
 }
 
 limited() { # seconds command...: in a process group of its own, which is ended when the time is over
   rm -f "$HERE/late"; seconds=$1; shift
   # What a script starts is to live on: it does not carry the mark by which the end of a job is the end of all that it started.
-  ( unset PIPELINE_JOB; theirs; exec setsid "$@" < /dev/null ) & child=$!
+  ( unset PIPELINE_JOB; theirs "$EVENT" "$SLOT" "$PORT" "$SOCKET"; exec setsid "$@" < /dev/null ) & child=$!
   ( waited=0
     while [ "$waited" -lt "$seconds" ]; do sleep 1; kill -0 "$child" 2>/dev/null || exit 0; waited=$((waited + 1)); done
     : > "$HERE/late"; kill -TERM "-$child"; sleep 2; kill -KILL "-$child" ) > /dev/null 2>&1 &
@@ -110,10 +105,7 @@ slots() { # name port name port
   slot "$SLOT" "$PORT"
 }
 
-slot() { # name port
-  SLOT=$1 PORT=$2 SOCKET=$BASE/slots/$1.sock
-  PIPELINE_SLOT=$SLOT PIPELINE_PORT=$PORT PIPELINE_SOCKET=$SOCKET
-}
+slot() { SLOT=$1 PORT=$2 SOCKET=$BASE/slots/$1.sock; } # name port
 
 occupy() { mkdir -p "$BASE/slots" && rm -f "$SOCKET" && point "$BASE/slots/$SLOT" "../releases/$NAME"; }
 

@@ -79,11 +79,7 @@ def _go_on(plan: Plan, state: ExecutionState, now: datetime, late: str) -> Itera
 
 
 def _is_next(stage: PlannedStage, state: ExecutionState) -> bool:
-    for need in stage.needs:
-        at = state.stages.get(need)
-        if at is None or not at.has_passed:
-            return False
-    return True
+    return all(map(state.has_passed, stage.needs))
 
 
 def _end(plan: Plan, state: ExecutionState, now: datetime, late: str) -> Command:

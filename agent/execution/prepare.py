@@ -37,7 +37,7 @@ def _first(plan: Plan, state: ExecutionState) -> Iterator[PrepareAction]:
     ending = {stage.name for stage in plan.stages if _is_ending(stage, state.stages.get(stage.name))}
     if not ending:
         return
-    left = {stage.name: stage for stage in plan.stages if not _has_passed(state.stages.get(stage.name))}
+    left = {stage.name: stage for stage in plan.stages if not state.has_passed(stage.name)}
     unknown = {action.namespace for stage in left.values() for action in stage.actions}
     for stage in left.values():
         needs = {need for need in stage.needs if need in left}
@@ -45,10 +45,6 @@ def _first(plan: Plan, state: ExecutionState) -> Iterator[PrepareAction]:
             for action in stage.actions:
                 if _is_plain(action) and not _looks_up(action, unknown):
                     yield PrepareAction(stage=stage.name, action=action.name, attempt=1)
-
-
-def _has_passed(at: StageState | None) -> bool:
-    return at is not None and at.has_passed
 
 
 def _is_ending(stage: PlannedStage, at: StageState | None) -> bool:

@@ -86,3 +86,8 @@ class ExecutionState(Value, frozen=True, kw_only=True):
     stop: StopRequested | None = None
     seq: int = 0
     running_since: datetime | None = None  # the first stage entered since it was started or revived by a retry
+
+    def has_passed(self, stage: StageName) -> bool:
+        """Whether the stage was arrived at, and has passed."""
+        at = self.stages.get(stage)
+        return at is not None and at.has_passed

@@ -58,8 +58,11 @@ class Remote:
     def call(self, script: str, stdin: Callable[[], Iterable[bytes | memoryview]] = tuple, timeout: float = 60.0) -> Answer:
         """Run a short script, which needs no supervisor; what a job needs to know is asked with the first one on a connection.
 
-        Raises EnvironmentFault.
+        Run a second time on a new connection if the first one is lost. Raises EnvironmentFault.
         """
+        return _twice(lambda: self._call(script, stdin, timeout))
+
+    def _call(self, script: str, stdin: Callable[[], Iterable[bytes | memoryview]], timeout: float) -> Answer:
         connection = self.connection()
         if self._greeted is connection or stdin is not tuple:
             return connection.run(f"sh -c {shlex.quote(script)}", stdin(), timeout=timeout)
@@ -77,10 +80,7 @@ class Remote:
 
         Raises EnvironmentFault if it cannot be asked, or says that it failed.
         """
-        try:
-            return self._ask(words, stdin, timeout)
-        except Unreachable:
-            return self._ask(words, stdin, timeout)
+        return _twice(lambda: self._ask(words, stdin, timeout))
 
     def insist(self, patience: Callable[[], float], *words: str) -> Answer:
         """As `ask`, until the host has not answered for `patience()` seconds. Raises the last Unreachable then."""
@@ -115,6 +115,13 @@ class Remote:
                 hint="is the disk full, and are sh and tar there?",
             )
         return answer
+
+
+def _twice(do: Callable[[], Answer]) -> Answer:
+    try:
+        return do()
+    except Unreachable:
+        return do()
 
 
 def persist(do: Callable[[], "Answer"], patience: Callable[[], float]) -> "Answer":

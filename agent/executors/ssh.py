@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from agent.errors import EnvironmentFault
 from agent.executors import supervisor
-from agent.executors.base import Ending, Job, LogSink, Places
+from agent.executors.base import SECRETS_ENV, Ending, Job, LogSink, Places
 from agent.executors.container import shell
 from agent.executors.follow import with_timings
 from agent.executors.payload import chunks, pack, workspace_payload
@@ -256,16 +256,21 @@ def _files(job: Job, places: Places, owner: str) -> dict[str, tuple[bytes, int]]
     command = f"cd {shlex.quote(workdir)} || exit 1\nexec {shlex.join([*shell(job.shell), script])}\n"
     return {
         "run/script": (job.script.encode(), 0o700),
-        "run/environment": (_environment(job.env), 0o600),
+        "run/environment": (_environment(job.env, places.secrets), 0o600),
         "run/command": (command.encode(), 0o600),
         f"run/{supervisor.OWNED}": (f"{owner} {job.execution}\n".encode(), 0o600),
         f"control/{supervisor.OUTPUT}": (b"", 0o600),
     }
 
 
-def _environment(variables: Mapping[str, str]) -> bytes:
+def _environment(variables: Mapping[str, str], secrets: str) -> bytes:
+    """All variables of a job; those of its secrets stand in a file of their own, which goes with them."""
     given = {name: value for name, value in variables.items() if _NAME.fullmatch(name) and "\0" not in value}
-    return "".join(f"{_assigned(name, shlex.quote(value))}\n" for name, value in given.items()).encode()
+    lines = [_assigned(name, shlex.quote(value)) for name, value in given.items()]
+    if secrets:
+        exported = shlex.quote(f"{secrets}/{SECRETS_ENV}")
+        lines.append(f"[ ! -e {exported} ] || . {exported}")
+    return "".join(f"{line}\n" for line in lines).encode()
 
 
 def _assigned(name: str, word: str) -> str:

@@ -186,7 +186,6 @@ job)
   set -- "$run" # as a variable of the job may have any name
   set -a
   . "$1/environment"
-  if [ -e "$1/secrets" ] && [ -e "$(cat "$1/secrets")/.env" ]; then . "$(cat "$1/secrets")/.env"; fi
   set +a
   . "$1/command" ;;
 state)

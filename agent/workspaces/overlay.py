@@ -31,8 +31,8 @@ class OverlayWorkspaces:
             self._mount(home, lowers)
         except OSError as error:
             hint = "run the agent as root, or let it copy the checkout instead"
-            missing = [str(lower) for lower in lowers if not lower.is_dir()]
-            why = f"there is no directory {missing[0]}" if missing else str(error)
+            missing = next((lower for lower in lowers if not lower.is_dir()), None)
+            why = f"there is no directory {missing}" if missing else error
             raise EnvironmentFault(f"the workspace {merged} cannot be mounted: {why}", hint=hint) from error
         return merged
 
