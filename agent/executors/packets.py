@@ -4,6 +4,8 @@ paramiko copies each packet half a dozen times and writes it by itself, which co
 """
 
 import os
+import socket
+import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,11 +16,17 @@ from paramiko.packet import Packetizer
 
 BURST = 256 * 1024  # bytes of data that are written together
 LITTLE = 0.05  # seconds after which less than a burst is sent, if the host takes no more
+NEAR = 4_000  # microseconds there and back, at most
+ON_THE_WAY = (
+    512 * 1024
+)  # bytes that a host near by has to take before it is sent more: sshd copies all that it holds for each packet
+PATIENCE = 0.25  # seconds after which it is sent all that it allows: not every server says so soon what it has taken
 _PACKET = 32 * 1024 + 64  # bytes of a packet, mostly
 _LENGTH, _TAG = 4, 16  # bytes before and behind what is encrypted
 _BLOCK = 16  # bytes: what is encrypted is a multiple of it
 _LEAST = 4  # bytes of padding
 _DATA = b"\x5e"  # SSH_MSG_CHANNEL_DATA
+_ROUND_TRIP = 148  # where `struct tcp_info` has the shortest one, in microseconds
 _FIXED = 4  # bytes of a nonce that stay; the rest counts packets (RFC 5647)
 
 
@@ -114,7 +122,10 @@ def _encrypt(cipher: Any, nonce: bytes, data: memoryview, length: bytes, into: m
 
 def send(channel: Any, stdin: Iterable[bytes | memoryview]) -> None:  # noqa: ANN401 - what stubs do not know of a channel
     """Send all of it, then that it is all. A command that ends early tells why by itself. Raises OSError."""
-    channel.enough = min(BURST, channel.out_window_size // 2)
+    with channel.lock:
+        channel.held = max(0, channel.out_window_size - ON_THE_WAY) if is_near(channel.transport.sock) else 0
+        channel.out_window_size -= channel.held
+        channel.enough = min(BURST, channel.out_window_size // 2)
     try:
         for data in stdin:
             view = memoryview(data)
@@ -129,12 +140,16 @@ def send(channel: Any, stdin: Iterable[bytes | memoryview]) -> None:  # noqa: AN
 def _sent(channel: Any, view: memoryview) -> int:  # noqa: ANN401 - what stubs do not know of a channel
     """Send as much as the host takes now, at least something; how much that was."""
     most = min(len(view), BURST)
-    end = time.monotonic() + channel.timeout
+    began = time.monotonic()
     with channel.lock:
         while not channel.closed and not channel.out_window_size:
-            if time.monotonic() >= end:
+            waited = time.monotonic() - began
+            if waited >= channel.timeout:
                 raise TimeoutError("it takes nothing more")
-            channel.out_buffer_cv.wait(LITTLE)
+            if waited >= PATIENCE and channel.held:
+                channel.out_window_size, channel.held = channel.held, 0
+            else:
+                channel.out_buffer_cv.wait(LITTLE)
         if channel.closed:
             raise OSError("the channel is closed")
         size = int(channel._wait_for_send_window(most))  # at most what a packet takes
@@ -145,6 +160,15 @@ def _sent(channel: Any, view: memoryview) -> int:  # noqa: ANN401 - what stubs d
     if pieces:  # not with the lock: keys may be changed first
         channel.transport._send_user_message(Burst(channel.remote_chanid, pieces))
     return size + more
+
+
+def is_near(sock: Any) -> bool:  # noqa: ANN401 - a socket, or what paramiko takes for one
+    """Whether what is said there is answered so soon that little need be on its way; False where nobody knows."""
+    try:
+        told = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _ROUND_TRIP + 4)
+    except (AttributeError, OSError):  # another system, a proxy, a tunnel
+        return False
+    return int.from_bytes(told[_ROUND_TRIP:], sys.byteorder) <= NEAR
 
 
 def take_more(channel: Any, message: paramiko.Message) -> None:  # noqa: ANN401 - as above

@@ -1,5 +1,6 @@
 """Connections to real servers: who is let in, who is trusted, over which way."""
 
+import socket
 import subprocess
 import sys
 import threading
@@ -12,7 +13,7 @@ import pytest
 
 from agent.errors import EnvironmentFault
 from agent.executors.hostkeys import KnownHosts
-from agent.executors.packets import Packets
+from agent.executors.packets import Packets, is_near
 from agent.executors.route import Keys, configured, through
 from agent.executors.sshclient import HostKeyFault, LoginFault, Unreachable, connect
 from tests.support.engine import until
@@ -203,6 +204,27 @@ def test_a_host_that_never_takes_a_burst_gets_less(farm: Farm, host: Host, monke
     with closing(connect(route(host, farm.key))) as connection:
         said = connection.run("dd bs=200000 count=1 iflag=fullblock status=none | wc -c; sleep 0.5; wc -c", [bytes(4_000_000)])
     assert list(map(int, said.output.split())) == [200_000, 3_800_000]
+
+
+def test_a_host_that_is_slow_to_say_what_it_takes_is_sent_all_that_it_allows(
+    farm: Farm, host: Host, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("agent.executors.packets.ON_THE_WAY", 64 * 1024)  # of which sshd says nothing
+    with closing(connect(route(host, farm.key))) as connection:
+        assert arrived(connection, PIECES)
+
+
+def test_a_host_near_by_is_not_sent_more_than_it_needs(host: Host):
+    with socket.create_connection((host.address, host.port)) as near:
+        near.recv(4)  # so that there was one round trip
+        assert is_near(near)
+
+
+def test_who_is_reached_through_something_else_is_not_near():
+    here, there = socket.socketpair()
+    with here, there:
+        assert not is_near(here)
+    assert not is_near(object())
 
 
 def test_a_host_that_takes_nothing_more_is_given_up(farm: Farm, host: Host):
