@@ -12,18 +12,19 @@ from typing import NamedTuple
 import msgspec
 
 from agent.actions.hostlog import DeployLog
-from agent.actions.target import Host
+from agent.actions.target import Host, Said
 from agent.actions.upload import Upload, Uploads
 from agent.actions.webcheck import ask
 from agent.definition.deployment import Deployment, HealthCheck
 from agent.deploy import appspec, commands
 from agent.deploy.appspec import AppSpec, AppSpecError
 from agent.deploy.commands import Standing
-from agent.deploy.script import UNWELL, WATCHED, HostPlan, health_script, script
+from agent.deploy.script import MARK, UNWELL, WATCHED, HostPlan, health_script, is_brief, script
 from agent.errors import AgentError, EnvironmentFault
 from agent.executors.balancer import Balancer
 from agent.executors.base import Ending, Job
 from agent.executors.ssh import STARTED
+from agent.executors.sshclient import Unreachable
 from agent.executors.supervisor import OUTPUT
 from agent.model.outcome import Reason
 from agent.model.value import Value
@@ -143,9 +144,13 @@ class OnHost:
             shared.log.say(self.host.name, f"runs {shared.release[:14]} already, nothing to do")
             return HostResult(host=self.host.name, succeeded=True, unchanged=True, former=standing.current)
         last = self._last_spec(standing)
-        if shared.release not in standing.releases:
-            with self._staged(self._plan(shared.id, shared.release, shared.spec, last, standing.last)):
-                self._upload(standing)
+        plan = self._plan(shared.id, shared.release, shared.spec, last, standing.last)
+        if shared.release in standing.releases:
+            return self._run(shared.id, shared.release, shared.spec, last, standing)
+        if is_brief(plan) and not shared.balancer:
+            return self._looked_at(self._at_once(plan, standing.current, lambda text: self._upload(standing, text)))
+        with self._staged(plan):
+            self._upload(standing)
         return self._run(shared.id, shared.release, shared.spec, last, standing)
 
     @contextmanager
@@ -156,6 +161,9 @@ class OnHost:
             with suppress(EnvironmentFault):
                 self.host.stage(self._shared.job(self.host, plan.deployment, script(plan)))
 
+        if is_brief(plan):
+            yield
+            return
         with ThreadPoolExecutor(1, thread_name_prefix="stage") as pool:
             staged = pool.submit(stage)
             yield
@@ -175,30 +183,26 @@ class OnHost:
             if shared.now() >= end or shared.stop.wait(PAUSE):
                 raise EnvironmentFault(f"another deployment is under way: the lock is {said.last}")
 
-    def _upload(self, standing: Standing) -> None:
+    def _upload(self, standing: Standing, then: str = "") -> Said:
+        """Put the release there, and do `then`, a script that ends with 0 or 1. Raises EnvironmentFault if it is not there."""
         shared, options = self._shared, self._shared.options
         same = (
             standing.status.get("shared", "") == ":".join(options.shared) and standing.status.get("release") == standing.current
         )
         upload = shared.uploads.get(standing.current if same else "")
-        if not self._put(upload):
+        said = self._put(upload, then)
+        if upload.former and said.code == commands.UNLIKE:
             shared.log.say(self.host.name, f"{upload.former[:14]} is not what it was there: all of the release travels")
             upload = shared.uploads.get("")
-            self._put(upload)
-        shared.log.say(self.host.name, _travelled(upload))
-
-    def _put(self, upload: Upload) -> bool:
-        """False if the host has another former release than it should."""
-        base, release, links = self._shared.base, self._shared.release, self._shared.options.shared
-        script = (
-            commands.renew(base, release, upload.former, links, empties=upload.empties)
-            if upload.former
-            else commands.receive(base, release, links)
-        )
-        said = self.host.call(script, upload.archive.chunks, UPLOAD_TIMEOUT)
-        if said.code and not (upload.former and said.code == commands.UNLIKE):
+            said = self._put(upload, then)
+        if said.code > bool(then):
             raise EnvironmentFault(f"the release cannot be put there: {said.last}")
-        return not said.code
+        shared.log.say(self.host.name, _travelled(upload))
+        return said
+
+    def _put(self, upload: Upload, then: str) -> Said:
+        text = commands.receive(self._shared.base, self._shared.release, upload.former, self._shared.options.shared)
+        return self.host.call(f"{text}{then}", upload.archive.chunks, UPLOAD_TIMEOUT)
 
     def _ask(self, health: HealthCheck, tries: int) -> str:
         """What is wrong at the last of so many times; empty as soon as it is well."""
@@ -219,10 +223,7 @@ class OnHost:
                 return self._failed(wrong)
             self._shared.log.say(self.host.name, "out of the load balancer")
             balancer.block(self.host.about, stop)
-        result = self._install(deployment, release, spec, last, standing)
-        health = self._shared.options.health
-        if result.succeeded and health and health.by == "agent" and (wrong := self._ask(health, health.retries)):
-            return self._unwell(result, f"health check failed: {wrong}")
+        result = self._looked_at(self._install(deployment, release, spec, last, standing))
         if balancer and result.succeeded:
             try:
                 balancer.allow(self.host.about, stop)
@@ -231,6 +232,13 @@ class OnHost:
             self._shared.log.say(self.host.name, "in the load balancer")
             if wrong := self._aside(deployment, "AfterAllowTraffic", spec, release):
                 return self._unwell(result, wrong)
+        return result
+
+    def _looked_at(self, result: HostResult) -> HostResult:
+        """By the agent, if that is who asks for the health."""
+        health = self._shared.options.health
+        if result.succeeded and health and health.by == "agent" and (wrong := self._ask(health, health.retries)):
+            return self._unwell(result, f"health check failed: {wrong}")
         return result
 
     def _unwell(self, result: HostResult, message: str) -> HostResult:
@@ -270,7 +278,20 @@ class OnHost:
         known = standing if deployment == shared.id else self.probe(deployment)
         if known.result:
             return self._result(known.result, "")
-        return self._perform(self._plan(deployment, release, spec, last, standing.last), standing.current)
+        plan = self._plan(deployment, release, spec, last, standing.last)
+        return self._at_once(plan, standing.current, self.host.call) if is_brief(plan) else self._perform(plan, standing.current)
+
+    def _at_once(self, plan: HostPlan, former: str, call: Callable[[str], Said]) -> HostResult:
+        """Run a plan that needs no job."""
+        shared = self._shared
+        if ROLLBACK not in plan.deployment and (shared.stop.is_set() or shared.now() >= shared.deadline):
+            return self._failed("was stopped", former=former, stopped=True)
+        try:
+            said = call(script(plan))
+        except EnvironmentFault as fault:  # who lost the connection cannot know whether it was done
+            return self._failed(_told(fault), changed=isinstance(fault, Unreachable), former=former)
+        _, _, result = said.output.rpartition(f"{MARK}\n")
+        return self._result(commands.parse_result(result), said.last or f"ended with exit code {said.code}", former=former)
 
     def _perform(self, plan: HostPlan, former: str = "") -> HostResult:
         """Run a plan as a job; or only tell what came of it, where it has ended."""

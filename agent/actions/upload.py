@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from agent.actions.release import LINK, File, Source
 from agent.deploy import patch, tarball
-from agent.deploy.commands import COMPLETE, GONE, PATCH, SENT, SUMS, gone_list, patch_text
+from agent.deploy.commands import COMPLETE, FILES, PARTS, STEPS, SUMS, steps
 from agent.deploy.delta import Delta
 from agent.deploy.tarball import Data, Part
 from agent.errors import AgentError, EnvironmentFault
@@ -102,7 +102,6 @@ class Upload:
 
     def __init__(self, delta: Delta, former: str, archive: Growing) -> None:
         self.former = former
-        self.empties = delta.empties
         self.files = len(delta.sent)
         self.archive = archive
 
@@ -131,11 +130,11 @@ class Uploads:
         if former and found is None:
             return self._made.get("") or self._made.setdefault("", self._make(""))
         delta = found or Delta(tuple(sorted(self._source.files())), ())
-        parts = self._renewed(delta, former) if former else self._whole(self._source.contents(delta.sent))
+        parts = self._renewed(delta, former) if former else self._members(map(_placed, self._source.contents(delta.sent)))
         archive = Growing(self._directory / f"upload-{len(self._made)}.tar", chain(parts, self._end()))
         return Upload(delta, former, archive)
 
-    def _whole(self, files: Iterable[File]) -> Iterator[bytes]:
+    def _members(self, files: Iterable[File]) -> Iterator[bytes]:
         for path, mode, size, content in files:
             if mode == LINK:
                 yield tarball.link(path, b"".join(content).decode(errors="surrogateescape"), self._mtime)
@@ -149,23 +148,24 @@ class Uploads:
         yield tarball.END
 
     def _ours(self, name: str, content: bytes) -> Iterator[bytes]:
-        return self._whole([File(name, "100644", len(content), (content,))])
+        return self._members([File(name, "100644", len(content), (content,))])
 
     def _renewed(self, delta: Delta, former: str) -> Iterator[bytes]:
-        """What is to be removed, whole files, pieces of large ones, and how they are put together."""
-        yield from self._ours(GONE, gone_list(delta.gone))
+        """Whole files, pieces of large ones, and how a release is made of both and of the former one."""
         before, patched = frozenset(delta.gone), _Patched()
         for file in self._source.contents(delta.sent):
             if file.size < patch.LEAST or file.mode == LINK or file.path not in before or not self._is_patched(file.path):
-                yield from self._whole([file])
+                yield from self._members([_placed(file)])
                 continue
             with ThreadPoolExecutor(1, thread_name_prefix="former") as pool:  # both at once: git takes its time to inflate
                 old = pool.submit(lambda path: _mapped(self._source.before(former, path), self._directory), file.path)
                 new = _mapped(file.content, self._directory)
-            yield from self._whole([patched.add(file, old.result(), new)])
-        if patched.text:
-            yield from self._ours(PATCH, patch_text(patched.text).encode(errors="surrogateescape"))
+            yield from self._members([patched.add(file, old.result(), new)])
+        if patched.sums:
             yield from self._ours(SUMS, patched.sums.encode(errors="surrogateescape"))
+        if delta.gone:
+            text = steps(delta.gone, patched.text, empties=delta.empties)
+            yield from self._ours(STEPS, text.encode(errors="surrogateescape"))
 
     def _is_patched(self, path: str) -> bool:
         return patch.speaks_of(path) and not f"{path}/".startswith(self._shared)
@@ -183,7 +183,7 @@ class _Patched:
         """What travels: the new pieces, or the file itself if they are too much of it."""
         found = patch.pieces(old, new)
         if not patch.is_worth_it(found):
-            return file._replace(content=_cut(new, 0, file.size))
+            return _placed(file._replace(content=_cut(new, 0, file.size)))
         digest = hashlib.sha256()
         for chunk in _cut(new, 0, file.size):
             digest.update(chunk)
@@ -192,9 +192,14 @@ class _Patched:
         self.sums += "" if alone else patch.checksum(file.path, digest.hexdigest())
         sent = [piece for piece in found if not piece.is_old]
         content = chain.from_iterable(_cut(new, piece.start, piece.size) for piece in sent)
-        name = f"{SENT}/{self._count}"
+        name = f"{PARTS}/{self._count}"
         self._count += 1
         return File(name, "100644", sum(piece.size for piece in sent), content)
+
+
+def _placed(file: File) -> File:
+    """A file of the release, where it is in an upload."""
+    return file._replace(path=f"{FILES}/{file.path}")
 
 
 def _cut(data: Data, start: int, size: int) -> Iterator[bytes]:

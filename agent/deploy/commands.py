@@ -4,19 +4,21 @@ Every call may be made again. A release is `releases/<name>`, named by its conte
 is half made, `status` of what runs, `last` for what was installed last, `deployments/<id>/` for each one's result.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from shlex import quote
 
 from agent.deploy import patch
 from agent.model.value import Value
 
-COMPLETE = ".git-pipeline-complete"  # the last file of every upload: without it, it was cut off
 HELD = 75  # exit code: somebody else has the lock
 CUT = 74  # exit code: an upload did not come whole
 UNLIKE = 76  # exit code: with the former release as it is there, this one cannot be made
-SENT = ".git-pipeline-sent"  # a directory of an upload: what is not of the release but makes it
-GONE, PATCH, SUMS = f"{SENT}/gone", f"{SENT}/patch", f"{SENT}/sums"
+# What an upload is made of: files of the release, new pieces of large ones and their digests, how the release is made of both
+# and of the former one, and in the end a sign that it was not cut off.
+FILES, PARTS, SUMS, STEPS, COMPLETE = "files", "parts", "parts/sums", "steps", "complete"
 _APPSPEC = "--appspec--"
+_RESULT = frozenset({"status", "event", "changed", "former", "message"})
+_WORDS = 200  # paths that one command surely takes
 # By the megabyte, else sshd and tar wait for each other at every packet; busybox's tar does not look at these options.
 _UNTAR = "TAR_OPTIONS=--blocking-factor=2048 tar xof - -C"
 
@@ -38,8 +40,9 @@ def probe(base: str, deployment: str) -> str:
     """Ask what is there; answered on standard output for `parse_probe`."""
     return f"""\
 cd {quote(base)} 2>/dev/null || exit 0
+current=
 tell() {{ [ ! -f "$2" ] || while IFS= read -r line; do printf '%s%s\\n' "$1" "$line"; done < "$2"; }}
-current=$(readlink current 2>/dev/null)
+[ -h current ] && current=$(cd ./current 2>/dev/null && pwd -P)
 printf 'current=%s\\n' "${{current##*/}}"
 for release in releases/*; do [ -d "$release" ] && printf 'release=%s\\n' "${{release##*/}}"; done
 tell status. .deploy/status
@@ -71,13 +74,14 @@ def parse_probe(text: str) -> Standing:
             nested[outer][inner] = value
         elif equals and key in {"current", "last", "slot", "lock"}:
             plain[key] = value
-    return Standing(releases=tuple(releases), status=nested["status"], result=nested["result"], appspec=appspec, **plain)
+    result = nested["result"] if nested["result"].keys() >= _RESULT else {}  # a crash may have left less
+    return Standing(releases=tuple(releases), status=nested["status"], result=result, appspec=appspec, **plain)
 
 
 def parse_result(text: str) -> dict[str, str]:
     """What the script of a deployment has put out at its end; empty if it has not."""
-    found = dict(line.partition("=")[::2] for line in text.splitlines())
-    return found if found.keys() >= {"status", "event", "changed", "former", "message"} else {}
+    found = dict(line.partition("=")[::2] for line in text.splitlines()[: len(_RESULT)])
+    return found if found.keys() >= _RESULT else {}
 
 
 def lock(base: str, owner: str, label: str, seconds: int) -> str:
@@ -93,7 +97,8 @@ base={quote(base)}
 [ -d "$base/.deploy/in" ] || mkdir -p "$base/releases" "$base/.deploy/deployments" "$base/.deploy/in" || exit 73
 cd {quote(base)}/.deploy || exit 73
 now=$(date +%s); mine=lock.$$
-mkdir "$mine" && printf '%s\\n%s\\n%s\\n' {quote(owner)} $((now + {seconds})) {quote(label)} > "$mine/details" || exit 73
+mkdir -p "$mine" deployments/{quote(owner)} || exit 73
+printf '%s\\n%s\\n%s\\n' {quote(owner)} $((now + {seconds})) {quote(label)} > "$mine/details" || exit 73
 take() {{ mv -T "$mine" lock 2>/dev/null; }}
 take && probe
 {{ read -r owner; read -r until; read -r label; }} < lock/details
@@ -122,72 +127,73 @@ sed 's/^status=.*/status=failed/' status > status.t && mv -f status.t status
 
 
 def unlock(base: str, owner: str) -> str:
-    """Give the lock back, if it is still ours. A crash may leave it empty: whoever comes next renames theirs over that."""
+    """Give the lock back, if it is still ours, and remove what uploads have left.
+
+    A crash may leave the lock empty: whoever comes next renames theirs over that.
+    """
     return f"""\
 cd {quote(base)}/.deploy 2>/dev/null || exit 0
 read -r owner < lock/details 2>/dev/null || exit 0
 [ "$owner" = {quote(owner)} ] || exit 0
-rm -rf lock
+rm -rf lock in/*
 exit 0
 """
 
 
-def receive(base: str, release: str, shared: Iterable[str] = ()) -> str:
-    """Unpack the tar on stdin; only a whole one becomes a release."""
-    return f"""\
-cd {quote(base)} || exit 73
-{_fresh(release)}
-mkdir -p "$new" || exit 73
-{_UNTAR} "$new" || {{ rm -rf "$new"; exit 73; }}
-[ -f "$new/{COMPLETE}" ] || {{ rm -rf "$new"; echo 'the upload was cut off'; exit {CUT}; }}
-rm -f "$new/{COMPLETE}"
-{_finished(release, shared)}"""
+def receive(base: str, release: str, former: str = "", shared: Iterable[str] = ()) -> str:
+    """Make a release of the tar on stdin, beside the files of `former`, by hard link, if there is one.
 
-
-def renew(base: str, release: str, former: str, shared: Iterable[str] = (), *, empties: bool = True) -> str:
-    """Unpack the tar on stdin beside the files of `former`, by hard link, without those that it says are gone.
-
-    `empties`: directories that are empty then go, too. Exits with UNLIKE if that does not come out as it should; the whole
-    release has to travel then.
+    Only a whole upload becomes a release. Exits with UNLIKE if that does not come out as it should; all of the release has to
+    travel then. What is left of the upload goes with the lock.
     """
     shared = tuple(shared)
-    links = "".join(f'rm -f "$new"/{quote(path.strip("/"))} 2>/dev/null\n' for path in shared)
     return f"""\
 cd {quote(base)} || exit 73
-{_fresh(release)}
-sent=$new.sent from=$PWD/releases/{quote(former)}
-parts=$PWD/$sent/{SENT}
-unlike() {{ rm -rf "$new" "$sent"; echo 'the former release is not what it was'; exit {UNLIKE}; }}
-mkdir -p "$new" "$sent" || exit 73
-cp -al "$from/." "$new/" & links=$!
-{_UNTAR} "$sent"; code=$?
-wait $links || unlike
-[ $code = 0 ] || {{ rm -rf "$new" "$sent"; exit 73; }}
-[ -f "$sent/{COMPLETE}" ] || {{ rm -rf "$new" "$sent"; echo 'the upload was cut off'; exit {CUT}; }}
-{links}if [ -s "$parts/gone" ]; then ( cd "$new" && xargs -0 rm -f -- < "$parts/gone" ) || unlike; fi
-{'find "$new" -depth -type d -exec rmdir {} + 2>/dev/null; mkdir -p "$new"' if empties else ":"}
-if [ -f "$parts/patch" ]; then ( cd "$new" && . "$parts/patch" ) || unlike; fi
-cp -al "$sent/." "$new/" && rm -rf "$sent" "$new/{SENT}" "$new/{COMPLETE}" || unlike
-{_finished(release, shared)}"""
-
-
-def patch_text(text: str) -> str:
-    """The file PATCH of an upload: puts files together, and exits other than with 0 if one is not what it should be."""
-    return f"{patch.FUNCTIONS}{text}{patch.CHECK}"
-
-
-def _fresh(release: str) -> str:
-    """What a lost connection left half made is removed; if it goes on there it must not meet this one."""
-    half = f".deploy/in/{quote(release)}"
-    return f'umask 022; new={half}.$$; set -- {half}.*; [ ! -e "$1" ] || rm -rf "$@"'
-
-
-def _finished(release: str, shared: Iterable[str]) -> str:
-    return f"""\
+umask 022; in=.deploy/in/{quote(release)}.$$
+set -- .deploy/in/{quote(release)}.*; [ ! -e "$1" ] || rm -rf "$@" # of a lost connection; if it goes on, it does not meet us
+mkdir "$in" || exit 73
+in=$PWD/$in
+give_up() {{ rm -rf "$in"; [ -z "$2" ] || echo "$2"; exit "$1"; }}
+whole() {{ # the exit code of tar
+  [ "$1" = 0 ] || give_up 73
+  [ -f "$in/{COMPLETE}" ] || give_up {CUT} 'the upload was cut off'
+}}
+{_beside(former, shared) if former else _ALONE}\
 {"".join(_share(path) for path in shared)}\
-[ -d releases/{quote(release)} ] && {{ rm -rf "$new"; exit 0; }}
-mv -T "$new" releases/{quote(release)} || exit 73
+[ -d releases/{quote(release)} ] || mv -T "$new" releases/{quote(release)} || give_up 73
 """
+
+
+_ALONE = f"""\
+new=$in/{FILES}
+{_UNTAR} "$in"; whole $?
+[ -d "$new" ] || mkdir "$new"
+"""
+
+
+def _beside(former: str, shared: Iterable[str]) -> str:
+    links = "".join(f'rm -f "$new"/{quote(path.strip("/"))} 2>/dev/null\n' for path in shared)
+    return f"""\
+new=$in/new from=$PWD/releases/{quote(former)} parts=$in/{PARTS}
+unlike() {{ give_up {UNLIKE} 'the former release is not what it was'; }}
+cp -al "$from/." "$new" & links=$!
+{_UNTAR} "$in"; code=$?
+wait $links || unlike
+whole $code
+{links}[ ! -f "$in/{STEPS}" ] || ( cd "$new" && . "$in/{STEPS}" ) || unlike
+[ ! -d "$in/{FILES}" ] || cp -al "$in/{FILES}/." "$new/" || unlike
+"""
+
+
+def steps(gone: Sequence[str], patches: str, *, empties: bool) -> str:
+    """The file STEPS of an upload: removes what is gone, and directories that have nothing in them any more, and patches files.
+
+    Exits other than with 0 if a file is not what it should be.
+    """
+    words = [quote(f"./{path}") for path in gone]
+    removed = "".join(f"rm -f {' '.join(words[at : at + _WORDS])} || exit 1\n" for at in range(0, len(words), _WORDS))
+    emptied = "find . -depth -type d -exec rmdir {} + 2>/dev/null\n" if empties else ""
+    return removed + emptied + (patch.FUNCTIONS + patches + patch.CHECK if patches else ":\n")
 
 
 def _share(path: str) -> str:
@@ -204,8 +210,3 @@ fi
 rm -rf "$new"/{inside}
 ln -s {quote(f"{up}shared/{clean}")} "$new"/{inside} || exit 73
 """
-
-
-def gone_list(paths: Iterable[str]) -> bytes:
-    """The file GONE of an upload: paths with a NUL behind each."""
-    return b"".join(path.encode(errors="surrogateescape") + b"\0" for path in paths)

@@ -4,10 +4,17 @@ LIBRARY = r"""
 umask 022
 STATE=$BASE/.deploy
 HERE=$STATE/deployments/$DEPLOYMENT
+running() { # in RUNNING: the release that `current` leads to
+  RUNNING=
+  [ ! -h "$BASE/current" ] || RUNNING=$(cd "$BASE/current" 2>/dev/null && pwd -P)
+  RUNNING=${RUNNING##*/}
+}
+
 EVENT= CHANGED=0 SWITCHED_TO= WHY= SLOT= OTHER= PORT= OTHER_PORT=
-mkdir -p "$HERE" 2>/dev/null
+[ -d "$HERE" ] || mkdir -p "$HERE" 2>/dev/null
 if [ -f "$HERE/former" ]; then read -r FORMER < "$HERE/former"; else
-  FORMER=$(readlink "$BASE/current" 2>/dev/null); FORMER=${FORMER##*/}
+  running
+  FORMER=$RUNNING
   printf '%s\n' "$FORMER" > "$HERE/former"
 fi
 
@@ -20,10 +27,11 @@ finish() { # status message
   message=$2
   [ -z "$message" ] || message=$(printf '%s' "$2" | tr '\n' ' ')
   result() { printf 'status=%s\nevent=%s\nchanged=%s\nformer=%s\nmessage=%s\n' "$1" "$EVENT" "$CHANGED" "$FORMER" "$message"; }
-  result "$1" > "$HERE/result.t" && mv -f "$HERE/result.t" "$HERE/result" && result "$1" > "$PIPELINE_OUTPUT"
+  put_out() { if [ -n "$PIPELINE_OUTPUT" ]; then result "$1" > "$PIPELINE_OUTPUT"; else printf '\036\n'; result "$1"; fi; }
+  result "$1" > "$HERE/result" && put_out "$1"
   if [ "$CHANGED" = 1 ] && [ -z "$ONLY" ]; then
-    running=${SWITCHED_TO:-$(readlink "$BASE/current" 2>/dev/null)}
-    printf 'release=%s\ndeployment=%s\nstatus=%s\nlabel=%s\ncommit=%s\nshared=%s\nat=%s\n' "${running##*/}" "$DEPLOYMENT" "$1" \
+    if [ -n "$SWITCHED_TO" ]; then RUNNING=$SWITCHED_TO; else running; fi
+    printf 'release=%s\ndeployment=%s\nstatus=%s\nlabel=%s\ncommit=%s\nshared=%s\nat=%s\n' "$RUNNING" "$DEPLOYMENT" "$1" \
       "$LABEL" "$COMMIT" "$SHARED" "$(date +%s)" > "$STATE/status.t" && mv -f "$STATE/status.t" "$STATE/status"
   fi
   [ "$1" = succeeded ] && exit 0
@@ -94,7 +102,10 @@ point() { # link target: by rename, so that it leads somewhere at any moment
   ln -s "$2" "$1.$$" && mv -T "$1.$$" "$1"
 }
 
-switch() { point "$BASE/current" "releases/$NAME" && SWITCHED_TO=$NAME && touch "$BASE/releases/$NAME"; }
+switch() { # releases go by the time when they were switched to, or unpacked
+  point "$BASE/current" "releases/$NAME" && SWITCHED_TO=$NAME || return 1
+  [ "$BASE/releases/$NAME" -nt "$STATE/status" ] || touch "$BASE/releases/$NAME"
+}
 
 installed() { printf '%s\n%s\n' "$NAME" "$1" > "$STATE/last.t" && mv -f "$STATE/last.t" "$STATE/last"; }
 

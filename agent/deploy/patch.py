@@ -17,7 +17,7 @@ _FAR = 1024 * 1024  # the furthest; also how far a piece may have moved
 _KEY = 64  # bytes by which a place is found again
 _UNSPOKEN = "\n\r\\"  # characters of names that `sha256sum -c` spells in its own way
 
-# `from` is the former release, `parts` what was sent beside the files.
+# `from` is the former release, `parts` where the new pieces are.
 FUNCTIONS = """\
 piece() { dd if="$1" bs=65536 iflag=skip_bytes,count_bytes skip="$2" count="$3" status=none; }
 old() { piece "$from/$1" "$2" "$3"; }

@@ -14,7 +14,7 @@ from agent.deploy import hostlib, install, lifecycle
 from agent.deploy.appspec import AppSpec, Hook
 from agent.model.value import Value
 
-MARK = "\x1e"
+MARK = "\x1e"  # without a name behind it: the result follows
 WATCHED = 3  # looks in a row, the time of watching, after which a host is sick
 UNWELL = "unwell: "  # begins the line that says what is wrong
 
@@ -48,6 +48,14 @@ def script(plan: HostPlan) -> str:
         else _plain(plan)
     )
     return "\n".join((*_head(plan), hostlib.LIBRARY, *body, *_tail(plan), ""))
+
+
+def is_brief(plan: HostPlan) -> bool:
+    """Whether nothing of the project's runs on the host: that takes milliseconds, and may be said again, so it needs no job."""
+    options = plan.options
+    theirs = (options.before, options.start, options.stop, options.after, options.switch)
+    asks = options.health is not None and options.health.by == "host"
+    return not (plan.spec or plan.only or options.slots or asks or any(theirs))
 
 
 def _head(plan: HostPlan) -> Iterator[str]:

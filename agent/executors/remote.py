@@ -70,9 +70,9 @@ class Remote:
         answer = connection.run(f"sh -c {shlex.quote(both)}", timeout=timeout)
         output, then, said = answer.output.rpartition(f"\n{_THEN}\n".encode())
         home, is_ready = _home(said)
-        if then and home and is_ready:
-            with self._greeting:
-                self._home, self._greeted = home, connection
+        with self._greeting:
+            if self._greeted is not connection:  # a job, if one comes, greets a host that is not ready for it
+                self._home, self._greeted = home if then and is_ready else None, connection
         return answer._replace(output=output) if then else answer
 
     def ask(self, *words: str, stdin: Callable[[], Iterable[bytes]] = tuple, timeout: float = 60.0) -> Answer:

@@ -27,7 +27,8 @@ fi
 cd "$root" && root=$(pwd -P) || exit 1
 memory=
 if [ -d /dev/shm ] && [ -w /dev/shm ]; then
-  memory=/dev/shm/git-pipeline-$(id -u)
+  case ${LOGNAME:-/} in *[!A-Za-z0-9._-]*) user=$(id -u) ;; *) user=$LOGNAME ;; esac
+  memory=/dev/shm/git-pipeline-$user
   [ -d "$memory" ] || mkdir "$memory" 2>/dev/null
   [ -d "$memory" ] && [ ! -h "$memory" ] && [ -O "$memory" ] || memory=
 fi

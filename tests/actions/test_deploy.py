@@ -5,6 +5,8 @@ from random import Random
 
 import pytest
 
+from agent.actions.target import SshHost
+from agent.executors.sshclient import Unreachable
 from agent.model.outcome import Reason, Status
 from tests.support.deploying import fleet_in
 
@@ -64,6 +66,59 @@ def test_of_a_large_file_only_what_is_new_travels(fleet, kind):
     assert fleet.perform(fleet.attempt(**three)).succeeded, fleet.text
     assert re.findall(r"(h\d) : (?:took|\S+ is not what)[^\n]*", fleet.text).count(full.name) == 2, fleet.text
     assert [contents(fleet.current(number)) for number in range(2)] == [large[2]] * 2
+
+
+def test_without_scripts_a_host_runs_no_job_and_is_spoken_to_three_times(fleet):
+    host = fleet.farm.host()
+    assert fleet.deploy(fleet.commit(FIRST)).succeeded
+    spoken = host.log.count("Starting session")
+    again = fleet.attempt(fleet.commit(SECOND))
+    assert fleet.perform(again).succeeded
+    assert host.log.count("Starting session") == spoken + 3  # lock, release, unlock
+    assert contents(fleet.current()) == SECOND
+    assert not list(host.jobs.iterdir())
+    assert not list((fleet.app() / ".deploy" / "in").iterdir())
+    assert fleet.perform(again).message == "1/1 hosts"  # as after a crash: it is found done
+
+
+def test_without_scripts_too_a_host_that_fails_takes_the_others_back(fleet):
+    for _ in range(3):
+        fleet.farm.host()
+    first, second = fleet.commit({"version": "one"}), fleet.commit({"version": "two"})
+    assert fleet.deploy(first).succeeded
+    (fleet.app(1) / "current").unlink()
+    (fleet.app(1) / "current" / "in the way").mkdir(parents=True)
+    failed = fleet.deploy(second)
+    assert failed.message == (
+        "2/3 hosts, h2: current cannot be switched; rolled back: h1, h3; "
+        "not rolled back: h2: nothing to go back to: it was the first deployment"
+    )
+    assert [(fleet.current(n) / "version").read_text() for n in (0, 2)] == ["one"] * 2
+
+
+def test_a_host_whose_answer_was_lost_may_have_been_changed(fleet, monkeypatch):
+    for _ in range(2):
+        fleet.farm.host()
+    first, second = fleet.commit({"version": "one"}), fleet.commit({"version": "two"})
+    assert fleet.deploy(first).succeeded
+    real = SshHost.call
+
+    def lossy(host, script, *words):
+        said = real(host, script, *words)
+        if host.name == "h1" and "tar xof" in script:
+            raise Unreachable("the connection was lost")
+        return said
+
+    monkeypatch.setattr(SshHost, "call", lossy)
+    assert fleet.deploy(second).message == "1/2 hosts, h1: the connection was lost; rolled back: h1, h2"
+    assert [(fleet.current(n) / "version").read_text() for n in range(2)] == ["one"] * 2
+
+
+def test_what_is_late_does_not_begin(fleet):
+    fleet.farm.host()
+    late = fleet.perform(fleet.attempt(fleet.commit(FIRST), timeout=-1))
+    assert (late.status, late.reason) == (Status.FAILED, Reason.TIMEOUT)
+    assert not (fleet.app() / "current").exists()
 
 
 def test_the_same_revision_again_is_nothing_to_do_and_says_so(fleet):

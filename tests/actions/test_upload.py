@@ -10,13 +10,14 @@ import pytest
 from agent.actions.release import Archives, Commit, read_file
 from agent.actions.upload import Growing, Uploads
 from agent.artifacts.pack import collect
-from agent.deploy.commands import COMPLETE, GONE
+from agent.deploy.commands import COMPLETE, FILES, STEPS
 from agent.errors import EnvironmentFault
 from agent.model.plan import ArtifactOutput
 from tests.support.attempts import Bench
 from tests.support.repo import Repo
 
 PIECE = 4 * 1024 * 1024
+EMPTIED = "find . -depth -type d -exec rmdir {} + 2>/dev/null\n"
 
 
 @pytest.fixture
@@ -25,9 +26,12 @@ def repo(tmp_path):
 
 
 def files_of(data):
+    """The files of the release in an upload, and STEPS."""
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         return {
-            member.name: f"-> {member.linkname}" if member.issym() else tar.extractfile(member).read().decode()
+            member.name.removeprefix(f"{FILES}/"): f"-> {member.linkname}"
+            if member.issym()
+            else tar.extractfile(member).read().decode()
             for member in tar
             if member.name != COMPLETE
         }
@@ -86,8 +90,8 @@ class TestCommit:
         two = Commit(repo.server, repo.head)
         assert files_of(sent(one, tmp_path)[1]) == {"a": "1", "d/b": "2", "d/c": "3"}
         upload, data = sent(two, tmp_path, one.name)
-        assert files_of(data) == {GONE: "a\0d/c\0", "a": "x", "e": "4"}
-        assert (upload.empties, upload.former, upload.files) == (True, one.name, 2)
+        assert files_of(data) == {STEPS: f"rm -f ./a ./d/c || exit 1\n{EMPTIED}:\n", "a": "x", "e": "4"}
+        assert (upload.former, upload.files) == (one.name, 2)
 
     @pytest.mark.parametrize("former", ["c-" + "1" * 40, "a-" + "1" * 64, "nonsense"])
     def test_a_release_that_nobody_knows_here_is_no_former_one(self, repo, tmp_path, former):
@@ -131,12 +135,12 @@ class TestArchives:
         two = archives((make(a="x", d_c="same", e="4", link="-> e"), ""))
         assert files_of(sent(one, tmp_path)[1]) == {"a": "1", "d/b": "2", "d/c": "same", "link": "-> a"}
         _, data = sent(two, tmp_path, one.name)
-        assert files_of(data) == {GONE: "a\0d/b\0link\0", "a": "x", "e": "4", "link": "-> e"}
+        assert files_of(data) == {STEPS: f"rm -f ./a ./d/b ./link || exit 1\n{EMPTIED}:\n", "a": "x", "e": "4", "link": "-> e"}
 
     def test_a_file_of_the_same_size_with_another_content_travels(self, make, tmp_path):
         archives, make = make
         one, two = archives((make(a="1", b="x"), "")), archives((make(a="2", b="x"), ""))
-        assert files_of(sent(two, tmp_path, one.name)[1]) == {GONE: "a\0", "a": "2"}
+        assert files_of(sent(two, tmp_path, one.name)[1]) == {STEPS: "rm -f ./a || exit 1\n:\n", "a": "2"}
 
     def test_several_archives_at_their_paths_and_a_later_one_wins(self, make, tmp_path):
         archives, make = make

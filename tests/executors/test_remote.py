@@ -32,6 +32,20 @@ def test_the_first_script_on_a_connection_also_asks_what_a_job_needs(remote: Rem
     assert sessions(host) == before + 1
 
 
+def test_a_host_that_is_not_ready_for_jobs_is_asked_about_them_once(farm: Farm):
+    host = farm.host()
+    remote = Remote(route(host, farm.key))
+    try:
+        assert [remote.call("echo x").output for _ in range(2)] == [b"x\n"] * 2
+        assert not list((host.root / ".git-pipeline" / "bin").iterdir())
+        (host.root / ".git-pipeline" / "bin").rmdir()  # nobody looks again before there is a job
+        remote.call("true")
+        assert not (host.root / ".git-pipeline" / "bin").exists()
+        assert remote.ask("state", "none").output == b"NONE\n"
+    finally:
+        remote.close()
+
+
 def test_a_supervisor_that_is_gone_is_put_there_before_a_job(remote: Remote, host: Host):
     for each in (host.root / ".git-pipeline" / "bin").iterdir():
         each.unlink()
