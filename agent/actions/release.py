@@ -10,10 +10,10 @@ from typing import NamedTuple, Protocol
 from agent.artifacts.base import ArtifactStore
 from agent.deploy import tarball
 from agent.deploy.delta import Delta
-from agent.deploy.tarball import Member, Part
+from agent.deploy.tarball import Data, Member, Part
 from agent.errors import EnvironmentFault
 from agent.git.command import Git
-from agent.git.contents import contents
+from agent.git.contents import contents, mapped
 
 _SUBMODULE = "160000"
 LINK = "120000"  # a mode, as git has it
@@ -42,8 +42,11 @@ class Source(Protocol):
     def contents(self, paths: Sequence[str]) -> Iterator[File]:
         """Each of these, in any order; a content is read before the next file is asked for."""
 
-    def before(self, former: str, path: str) -> Iterable[bytes]:
-        """What a path that is not the same was in a release that `against` knew. Safe while another content is read."""
+    def before(self, former: str, path: str, directory: Path) -> Data:
+        """What a path that is not the same was in a release that `against` knew. Safe while another content is read.
+
+        In `directory` there may be room for it.
+        """
 
 
 class Commit:
@@ -92,10 +95,9 @@ class Commit:
         for path, (size, content) in zip(paths, found, strict=True):
             yield File(path, self._known[path][0], size, content)
 
-    def before(self, former: str, path: str) -> Iterable[bytes]:
+    def before(self, former: str, path: str, directory: Path) -> Data:
         """See Source."""
-        for _, content in contents(self._git, (self._before[former, path],)):
-            yield from content
+        return mapped(self._git, self._before[former, path], directory)
 
 
 class Archives:
@@ -135,7 +137,7 @@ class Archives:
             content = (member.target,) if member.mode == LINK else archive.content(member)
             yield File(path, member.mode, len(member.target) or member.size, content)
 
-    def before(self, former: str, path: str) -> Iterable[bytes]:
+    def before(self, former: str, path: str, directory: Path) -> Data:
         """See Source."""
         archive = self._formers[former]
         return archive.content(archive.members[path])

@@ -158,7 +158,7 @@ class Uploads:
                 yield from self._members([_placed(file)])
                 continue
             with ThreadPoolExecutor(1, thread_name_prefix="former") as pool:  # both at once: git takes its time to inflate
-                old = pool.submit(lambda path: _mapped(self._source.before(former, path), self._directory), file.path)
+                old = pool.submit(self._source.before, former, file.path, self._directory)
                 new = _mapped(file.content, self._directory)
             yield from self._members([patched.add(file, old.result(), new)])
         if patched.sums:

@@ -23,7 +23,8 @@ piece() { dd if="$1" bs=65536 iflag=skip_bytes,count_bytes skip="$2" count="$3" 
 old() { piece "$from/$1" "$2" "$3"; }
 new() { piece "$parts/$1" "$2" "$3"; }
 checking=
-check() { checked && { printf '%s  %s\\n' "$1" "$2" | sha256sum -c > /dev/null 2>&1 & checking=$!; }; }
+digest() { openssl dgst -sha256 -r "$1" 2> /dev/null || sha256sum "$1"; } # four times as fast, where it is
+check() { checked && { { found=$(digest "$2"); [ "${found%% *}" = "$1" ]; } & checking=$!; }; }
 checked() { [ -z "$checking" ] || wait "$checking"; }
 """
 CHECK = 'checked && { [ ! -s "$parts/sums" ] || sha256sum -c "$parts/sums" > /dev/null 2>&1; }\n'

@@ -1,8 +1,11 @@
 """The contents of many objects as one stream: nothing but the object at hand is in memory, and of a large one only a piece."""
 
+import mmap
+import os
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import IO
 
 from agent.errors import EnvironmentFault
@@ -30,11 +33,24 @@ def contents(git: Git, oids: Iterable[str]) -> Iterator[tuple[int, Iterable[byte
                 process.kill()
 
 
+def mapped(git: Git, oid: str, directory: Path) -> mmap.mmap | bytes:
+    """One content as a whole, which need not be in memory: git writes it to a file in `directory`. Raises EnvironmentFault."""
+    with tempfile.TemporaryFile(dir=directory) as file:
+        command = git.argv("cat-file", "blob", oid)
+        if subprocess.run(command, stdout=file, stderr=subprocess.DEVNULL, env=git.environment, check=False).returncode:
+            raise _missing(git, oid)
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if os.fstat(file.fileno()).st_size else b""
+
+
+def _missing(git: Git, oid: str) -> EnvironmentFault:
+    return EnvironmentFault(f"object {oid} is missing in {git.git_dir}", hint="run git fsck there")
+
+
 def _object(git: Git, out: IO[bytes], header: bytes) -> tuple[int, Iterable[bytes]]:
     oid, _, rest = header.decode(errors="replace").strip().partition(" ")
     _, _, size = rest.partition(" ")
     if not size.isdigit():
-        raise EnvironmentFault(f"object {oid} is missing in {git.git_dir}", hint="run git fsck there")
+        raise _missing(git, oid)
     return int(size), (out.read(int(size)),) if int(size) <= _PIECE else _pieces(out, int(size))
 
 

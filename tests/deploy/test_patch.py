@@ -61,7 +61,8 @@ SHELLS = [shell for shell in (["sh"], ["busybox", "sh"], ["bash"]) if shutil.whi
 @pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
 @pytest.mark.parametrize("alone", [True, False], ids=["looked at alone", "looked at together"])
 @pytest.mark.parametrize("tampered", ["", "one", "last"])
-def test_a_host_makes_the_files_and_notices_what_was_not_as_it_should_be(shell, alone, tampered, tmp_path):
+@pytest.mark.parametrize("openssl", [True, False], ids=["openssl", "no openssl"])
+def test_a_host_makes_the_files_and_notices_what_was_not_as_it_should_be(shell, alone, tampered, openssl, tmp_path):
     new = OLD[:700_000] + b"inserted" + OLD[700_000:]
     digest = hashlib.sha256(new).hexdigest()
     former, parts, made_here = tmp_path / "former", tmp_path / "parts", tmp_path / "new"
@@ -75,6 +76,8 @@ def test_a_host_makes_the_files_and_notices_what_was_not_as_it_should_be(shell, 
         text += patch.lines(name, number, found, executable=name == "one", digest=digest if alone else "")
         sums += "" if alone else patch.checksum(name, digest)
     (parts / "sums").write_text(sums)
+    if not openssl:
+        text = f"openssl() {{ return 127; }}\n{text}"
     environment = {"PATH": os.environ["PATH"], "from": str(former), "parts": str(parts)}
     done = subprocess.run([*shell, "-c", text + patch.CHECK], cwd=made_here, env=environment, capture_output=True, text=True)
     assert (done.returncode == 0) == (not tampered), done.stderr

@@ -3,7 +3,7 @@
 import pytest
 
 from agent.errors import EnvironmentFault
-from agent.git.contents import contents
+from agent.git.contents import contents, mapped
 from tests.support.repo import Repo
 
 
@@ -42,6 +42,18 @@ def test_a_large_object_comes_in_pieces(repo):
 def test_a_missing_object_is_named(repo):
     with pytest.raises(EnvironmentFault, match=f"object {'1' * 40} is missing"):
         list(contents(repo.server, ["1" * 40]))
+
+
+def test_one_as_a_whole(repo, tmp_path):
+    text = "0123456789abcdef" * 200_000
+    large, nothing = oids(repo, {"large": text, "nothing": ""})
+    room = tmp_path / "room"
+    room.mkdir()
+    assert mapped(repo.server, large, room)[:] == text.encode()
+    assert mapped(repo.server, nothing, room)[:] == b""
+    assert not list(room.iterdir())
+    with pytest.raises(EnvironmentFault, match=f"object {'1' * 40} is missing"):
+        mapped(repo.server, "1" * 40, room)
 
 
 def test_who_stops_in_the_middle_leaves_no_process(repo):
