@@ -127,15 +127,12 @@ sed 's/^status=.*/status=failed/' status > status.t && mv -f status.t status
 
 
 def unlock(base: str, owner: str) -> str:
-    """Give the lock back, if it is still ours, and remove what uploads have left.
-
-    A crash may leave the lock empty: whoever comes next renames theirs over that.
-    """
+    """Give the lock back, if it is still ours. A crash may leave it empty: whoever comes next renames theirs over that."""
     return f"""\
 cd {quote(base)}/.deploy 2>/dev/null || exit 0
 read -r owner < lock/details 2>/dev/null || exit 0
 [ "$owner" = {quote(owner)} ] || exit 0
-rm -rf lock in/*
+rm -rf lock
 exit 0
 """
 
@@ -144,15 +141,16 @@ def receive(base: str, release: str, former: str = "", shared: Iterable[str] = (
     """Make a release of the tar on stdin, beside the files of `former`, by hard link, if there is one.
 
     Only a whole upload becomes a release. Exits with UNLIKE if that does not come out as it should; all of the release has to
-    travel then. What is left of the upload goes with the lock.
+    travel then. What lost connections have left half made goes away first, by rename: if it goes on there, it finds nothing.
     """
     shared = tuple(shared)
     return f"""\
 cd {quote(base)} || exit 73
-umask 022; in=.deploy/in/{quote(release)}.$$
-set -- .deploy/in/{quote(release)}.*; [ ! -e "$1" ] || rm -rf "$@" # of a lost connection; if it goes on, it does not meet us
+umask 022; in=$PWD/.deploy/in
+for each in "$in"/*; do [ ! -e "$each" ] || mv -T "$each" "$in/.gone.${{each##*/}}"; done
+set -- "$in"/.gone.*; [ ! -e "$1" ] || rm -rf "$@"
+in=$in/{quote(release)}.$$
 mkdir "$in" || exit 73
-in=$PWD/$in
 give_up() {{ rm -rf "$in"; [ -z "$2" ] || echo "$2"; exit "$1"; }}
 whole() {{ # the exit code of tar
   [ "$1" = 0 ] || give_up 73
@@ -161,6 +159,7 @@ whole() {{ # the exit code of tar
 {_beside(former, shared) if former else _ALONE}\
 {"".join(_share(path) for path in shared)}\
 [ -d releases/{quote(release)} ] || mv -T "$new" releases/{quote(release)} || give_up 73
+rm -rf "$in"
 """
 
 
