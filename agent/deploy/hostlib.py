@@ -60,7 +60,7 @@ limited() { # seconds command...: in a process group of its own, which is ended 
   code=129
   while :; do wait "$child"; code=$?; kill -0 "$child" 2>/dev/null || break; done
   if [ -f "$HERE/late" ]; then kill -KILL "-$child" 2>/dev/null; WHY="did not end within $seconds s"; code=124; fi
-  child=; kill -TERM "$watch" 2>/dev/null; wait "$watch" 2>/dev/null
+  child=; kill -KILL "$watch" 2>/dev/null; wait "$watch" 2>/dev/null # who was only just made may not hear a TERM
   return "$code"
 }
 

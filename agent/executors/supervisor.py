@@ -165,13 +165,13 @@ go) # starts it unless somebody has, and follows; $3: from which byte; $4: secon
   fi
   follow "$3" "$4" ;;
 supervise)
-  trap : TERM INT HUP
   cd "$run" || exit 1
   birth $$; boot
   echo "$$ $birth $boot" >supervisor || exit 1 # empty, or all of it
   : >>log
   ( trap 'kill $nap; exit' TERM; sleep "$3" & nap=$!; wait $nap && { : >late; exec sh "$0" end "$id" "$4"; } ) >/dev/null 2>&1 &
   dog=$!
+  trap : TERM INT HUP # not before: who was only just made may not hear a signal that is caught here
   ( export @MARK@="/$id/"; apart sh "$0" job "$id" ) </dev/null >>log 2>&1 &
   job=$!
   birth $job
