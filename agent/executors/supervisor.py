@@ -79,14 +79,15 @@ marked() { # processes of the job, wherever they went
     [ "$file" = $$ ] || echo "$file"
   done
 }
-signal() { # all of the job, each process once; true if somebody carries its mark
-  found=$(marked) rest='' leader=''
+signal() { # all of the job, each process once; true if somebody still carries its mark
+  rest='' leader=''
   if { read -r group born when <"$run/group"; } 2>/dev/null && boot && [ "$when" = "$boot" ]; then
     birth "$group" # nothing: its members alone keep the number; something else: the number is another's by now
     case $birth in ''|"$born") leader=$group ;; esac
   fi
-  for each in $found; do [ "$(group_of "$each")" = "${leader:-none}" ] || rest="$rest $each"; done
   [ -z "$leader" ] || kill -"$1" -"$leader" 2>/dev/null
+  found=$(marked)
+  for each in $found; do [ "$(group_of "$each")" = "${leader:-none}" ] || rest="$rest $each"; done
   [ -z "$rest" ] || kill -"$1" $rest 2>/dev/null
   [ -n "$found" ]
 }
@@ -132,12 +133,12 @@ follow() { # the log to standard output; in the end the state to the other, with
     seconds; [ "$time" -lt $until ] || { echo "RUN $off" >&2; return; }
     idle=$((idle + 1))
     if [ $idle -gt 100 ]; then nap 0.5; elif [ $idle -gt 30 ]; then nap 0.2
-    elif [ $idle -gt 6 ]; then nap 0.05; elif [ $idle -gt 2 ]; then nap 0.02; else nap 0.01; fi
+    elif [ $idle -gt 6 ]; then nap 0.05; else nap 0.02; fi
   done
 }
 put_out() { # the output file and an end of line; its bytes are counted in `put`
   put=0 file=$dir/control/@OUTPUT@
-  [ -f "$file" ] && [ ! -h "$file" ] || return 0
+  [ -s "$file" ] && [ -f "$file" ] && [ ! -h "$file" ] || return 0
   put=$(($(wc -c <"$file")))
   [ $put -le @MOST@ ] || put=@MOST@
   head -c $put "$file"
