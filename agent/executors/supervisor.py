@@ -133,7 +133,7 @@ follow() { # the log to standard output; in the end the state to the other, with
     seconds; [ "$time" -lt $until ] || { echo "RUN $off" >&2; return; }
     idle=$((idle + 1))
     if [ $idle -gt 100 ]; then nap 0.5; elif [ $idle -gt 30 ]; then nap 0.2
-    elif [ $idle -gt 6 ]; then nap 0.05; else nap 0.02; fi
+    elif [ $idle -gt 6 ]; then nap 0.05; elif [ $idle -gt 2 ]; then nap 0.02; else nap 0.01; fi
   done
 }
 put_out() { # the output file and an end of line; its bytes are counted in `put`
