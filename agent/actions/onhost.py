@@ -138,14 +138,12 @@ class OnHost:
     def _deploy(self) -> HostResult:
         shared = self._shared
         standing = self._locked()
-        if standing.result:
-            return self._result(standing.result, "")
-        if _runs(standing, shared.release):
+        if not standing.result and _runs(standing, shared.release):
             shared.log.say(self.host.name, f"runs {shared.release[:14]} already, nothing to do")
             return HostResult(host=self.host.name, succeeded=True, unchanged=True, former=standing.current)
         last = self._last_spec(standing)
         plan = self._plan(shared.id, shared.release, shared.spec, last, standing.last)
-        if shared.release in standing.releases:
+        if standing.result or shared.release in standing.releases:
             return self._run(shared.id, shared.release, shared.spec, last, standing)
         if is_brief(plan) and not shared.balancer:
             return self._looked_at(self._at_once(plan, standing.current, lambda text: self._upload(standing, text)))
@@ -159,7 +157,7 @@ class OnHost:
 
         def stage() -> None:
             with suppress(EnvironmentFault):
-                self.host.stage(self._shared.job(self.host, plan.deployment, script(plan)))
+                self.host.stage(self._job(plan))
 
         if is_brief(plan):
             yield
@@ -216,14 +214,19 @@ class OnHost:
         return wrong
 
     def _run(self, deployment: str, release: str, spec: AppSpec | None, last: AppSpec | None, standing: Standing) -> HostResult:
-        """With a balancer the host has no traffic meanwhile, and gets it back only if it is well."""
+        """With a balancer the host has no traffic meanwhile, and gets it back only if it is well.
+
+        What has ended there already, when nobody could hear of it, is told and not done again.
+        """
         balancer, stop = self._shared.balancer, self._shared.stop if deployment == self._shared.id else Event()
-        if balancer:
+        known = (standing if deployment == self._shared.id else self.probe(deployment)).result
+        if balancer and not known:
             if wrong := self._aside(deployment, "BeforeBlockTraffic", last, standing.last):
                 return self._failed(wrong)
             self._shared.log.say(self.host.name, "out of the load balancer")
             balancer.block(self.host.about, stop)
-        result = self._looked_at(self._install(deployment, release, spec, last, standing))
+        plan = self._plan(deployment, release, spec, last, standing.last)
+        result = self._looked_at(self._known(plan, known) if known else self._install(plan, standing.current))
         if balancer and result.succeeded:
             try:
                 balancer.allow(self.host.about, stop)
@@ -271,15 +274,13 @@ class OnHost:
             traffic=shared.balancer is not None,
         )
 
-    def _install(
-        self, deployment: str, release: str, spec: AppSpec | None, last: AppSpec | None, standing: Standing
-    ) -> HostResult:
-        shared = self._shared
-        known = standing if deployment == shared.id else self.probe(deployment)
-        if known.result:
-            return self._result(known.result, "")
-        plan = self._plan(deployment, release, spec, last, standing.last)
-        return self._at_once(plan, standing.current, self.host.call) if is_brief(plan) else self._perform(plan, standing.current)
+    def _known(self, plan: HostPlan, result: Mapping[str, str]) -> HostResult:
+        """What came of a plan that has ended; the log of its job may not have been read to its end."""
+        began = not is_brief(plan) and (self._job(plan).control / STARTED).exists()
+        return self._perform(plan) if began else self._result(result, "")
+
+    def _install(self, plan: HostPlan, former: str) -> HostResult:
+        return self._at_once(plan, former, self.host.call) if is_brief(plan) else self._perform(plan, former)
 
     def _at_once(self, plan: HostPlan, former: str, call: Callable[[str], Said]) -> HostResult:
         """Run a plan that needs no job."""
@@ -297,13 +298,16 @@ class OnHost:
         """Run a plan as a job; or only tell what came of it, where it has ended."""
         shared, deployment = self._shared, plan.deployment
         sink = shared.log.of(self.host.name, deployment.removeprefix(shared.id).removeprefix("-"))
-        job = shared.job(self.host, deployment, script(plan))
+        job = self._job(plan)
         try:
             ending = self.host.perform(job, sink, Event() if ROLLBACK in deployment else shared.stop)
             sink.finish()
             return self._came_out(ending, sink.last, deployment, former, _put_out(job))
         except EnvironmentFault as fault:  # a host that died may have been changed before
             return self._failed(_told(fault), changed=(job.control / STARTED).exists(), former=former)
+
+    def _job(self, plan: HostPlan) -> Job:
+        return self._shared.job(self.host, plan.deployment, script(plan))
 
     def _came_out(self, ending: Ending, last: str, deployment: str, former: str, said: str) -> HostResult:
         if ending.reason in {Reason.STOPPED, Reason.TIMEOUT}:

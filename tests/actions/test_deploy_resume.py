@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.actions.hostlog import HostSink
 from agent.model.outcome import Reason, Status
 from tests.support.deploying import fleet_in
 from tests.support.engine import until
@@ -47,6 +48,19 @@ def test_an_attempt_performed_again_finds_what_was_done_and_says_the_same_log(fl
     assert (again.status, again.message) == (first.status, first.message) == (Status.SUCCEEDED, "2/2 hosts")
     assert sorted(line for line in fleet.text.splitlines() if " | " in line) == lines
     assert [(fleet.app(n).parent / "done").read_text() for n in range(2)] == ["done\n"] * 2
+
+
+def test_what_ended_while_nobody_listened_still_has_its_log(fleet, monkeypatch):
+    fleet.farm.host()
+    attempt = fleet.attempt(fleet.commit({"version": "one"}), before="echo a; echo b", start="echo c")
+    with monkeypatch.context() as deaf:
+        deaf.setattr(HostSink, "write", lambda sink, data: None)
+        fleet.perform(attempt)
+    assert " | " not in fleet.text
+    fleet.hang_up()
+    assert fleet.perform(attempt).message == "1/1 hosts"
+    lines = [line for line in fleet.text.splitlines() if " | " in line]
+    assert lines == ["h1 | before | a", "h1 | before | b", "h1 | start | c"]
 
 
 def test_a_stopped_deployment_ends_its_scripts_and_gives_the_lock_back(fleet):

@@ -47,6 +47,24 @@ class Noting(DummyBalancer):
             file.write(f"{event}\n")
 
 
+class Died(BaseException):
+    """Of an agent that is killed."""
+
+
+class Dying(DummyBalancer):
+    """The first agent that gives traffic back does not live to do it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._died = False
+
+    def allow(self, host, stop):
+        if not self._died:
+            self._died = True
+            raise Died
+        super().allow(host, stop)
+
+
 def revision(fleet, number, **scripts):
     hooks = "".join(f"  {event}:\n    - location: {event}.sh\n" for event in EVENTS)
     files = {f"{event}.sh": f"#!/bin/sh\necho $LIFECYCLE_EVENT {number} >> /srv/trace\n" for event in EVENTS}
@@ -68,6 +86,20 @@ class TestBalancer:
             "BeforeBlockTraffic 1", "BlockTraffic", "AfterBlockTraffic 1", "ApplicationStop 1",
             *(f"{event} 2" for event in EVENTS[3:8]), "AllowTraffic", "AfterAllowTraffic 2",
         ]  # fmt: skip
+
+    @pytest.mark.parametrize("scripts", [{"start": "echo started >> /srv/started"}, {}])
+    def test_a_host_whose_agent_died_before_the_traffic_came_back_gets_it(self, fleet, scripts):
+        fleet.farm.host()
+        fleet.traffic = Traffic(balancer=Dying())
+        attempt = fleet.attempt(fleet.commit({"version": "one"}), **scripts)
+        with pytest.raises(Died):
+            fleet.perform(attempt)
+        assert fleet.traffic.balancer.told == ["block h1"]
+        fleet.hang_up()
+        assert fleet.perform(attempt).message == "1/1 hosts"
+        assert fleet.traffic.balancer.told == ["block h1", "allow h1"]
+        if scripts:
+            assert (fleet.app().parent / "started").read_text() == "started\n"
 
     def test_a_host_that_failed_has_no_traffic_until_it_is_well_again(self, fleet):
         for _ in range(2):

@@ -181,6 +181,31 @@ class System(Installed):
         paths = (self.directory / "agent.log", self.root / "worker.log")
         return "".join(path.read_text(errors="replace") for path in paths if path.exists())
 
+    @property
+    def told(self) -> Counter[str]:
+        """What the actions told, and how often."""
+        return told(self.lines)
+
+    def problems(self) -> Iterator[str]:
+        """All that is not as it must be once the one execution of the reference pipeline is over."""
+        if self.told != EXPECTED:
+            yield f"lines: {dict((self.told - EXPECTED) + (EXPECTED - self.told))} differ"
+        yield from self.ended()
+        yield from _logged(self, self.head)
+        yield from leftovers(self)
+
+    def ended(self) -> Iterator[str]:
+        """What is wrong with how the one execution ended, and with how that is told."""
+        if [row.status for row in self.rows] != ["Succeeded"]:
+            yield f"status: {[row.status for row in self.rows]}"
+        for row in self.rows:
+            yield from _journal(self.events(row.id))
+        records = self.records(self.head)
+        if [record.get("status") for record in records] != ["Succeeded"]:
+            yield f"record: {[record.get('status') for record in records]}"
+        if b"succeeded" not in (self.note("pipeline", self.head) or b"").lower():
+            yield "the note for people does not tell the success"
+
     def records(self, commit: str) -> list[dict]:
         return [json.loads(line) for line in (self.note("pipeline-record", commit) or b"").splitlines()]
 
@@ -208,20 +233,6 @@ def told(lines: Path) -> Counter[str]:
     return Counter(lines.read_text().splitlines()) if lines.exists() else Counter()
 
 
-def problems(system: System, commit: str, expected: Counter[str] = EXPECTED) -> Iterator[str]:
-    """All that is not as it must be once the one execution of the reference pipeline is over."""
-    found = told(system.lines)
-    if found != expected:
-        yield f"lines: {dict((found - expected) + (expected - found))} differ"
-    rows = system.rows
-    if [row.status for row in rows] != ["Succeeded"]:
-        yield f"status: {[row.status for row in rows]}"
-    for row in rows:
-        yield from _journal(system.events(row.id))
-    yield from _notes(system, commit, expected)
-    yield from leftovers(system)
-
-
 def _journal(events: Iterable[Event]) -> Iterator[str]:
     """Everything is announced and ended exactly once."""
     counts: Counter[tuple] = Counter()
@@ -238,15 +249,10 @@ def _journal(events: Iterable[Event]) -> Iterator[str]:
     yield from (f"journalled {count} times: {key}" for key, count in counts.items() if count != 1)
 
 
-def _notes(system: System, commit: str, expected: Counter[str]) -> Iterator[str]:
-    records = system.records(commit)
-    if [record.get("status") for record in records] != ["Succeeded"]:
-        yield f"record: {[record.get('status') for record in records]}"
-    if b"succeeded" not in (system.note("pipeline", commit) or b"").lower():
-        yield "the note for people does not tell the success"
+def _logged(system: System, commit: str) -> Iterator[str]:
     log = (system.note("pipeline-log", commit) or b"").decode()
     printed = Counter(re.findall(r"^(\w+) says (\d+) in (\d+)$", log, re.MULTILINE))
-    for name, attempt in (line.split() for line in expected if " " in line):
+    for name, attempt in (line.split() for line in EXPECTED if " " in line):
         for number in range(LOGGED):
             if printed[name, str(number), attempt] != 1:
                 yield f"log: line {number} of {name} {attempt} is there {printed[name, str(number), attempt]} times"

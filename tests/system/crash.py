@@ -1,6 +1,6 @@
 """`make crash`: kill -9 of the worker at every point of a reference pipeline, and a table of what came of it.
 
-python -m tests.system.crash [--only TEXT] [--every N] [local] [docker] [hooks]
+python -m tests.system.crash [--only TEXT] [--every N] [local] [docker] [hosts] [hooks]
 """
 
 import argparse
@@ -10,10 +10,13 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 from tests.support import system
+from tests.support.farm import Farm
+from tests.support.onhosts import OnHosts
 from tests.support.system import System
 
 LOCAL = "[local]\nenabled = true\n"
@@ -52,9 +55,12 @@ class Place(NamedTuple):
 
     name: str
     image: str = ""
+    farm: Farm | None = None
 
     def system(self, root: Path) -> System:
         """A repository with the reference pipeline, pushed and queued."""
+        if self.farm:
+            return OnHosts(root, self.farm.hosts, self.farm.key)
         made = System(root, "" if self.image else LOCAL, share=bool(self.image))
         runner = f'image: "{self.image}"' if self.image else "runner: local"
         lines = "/share/told" if self.image else str(made.lines)
@@ -68,7 +74,7 @@ def points(place: Place, root: Path) -> list[str]:
     trace = root / "trace"
     made = place.system(root / "reference")
     assert made.work(trace=trace) == 0, made.log
-    found = list(system.problems(made, made.head))
+    found = list(made.problems())
     assert not found, (found, made.log)
     return list(dict.fromkeys(trace.read_text().splitlines()))
 
@@ -83,12 +89,12 @@ def crash(place: Place, root: Path, point: str, *, again: str = "") -> Verdict:
             kills += code == KILLED
             if code == 0 and not at:
                 break
-        found = list(system.problems(made, made.head)) if code == 0 else [f"the worker ended with {code}: {made.log[-2000:]}"]
+        found = list(made.problems()) if code == 0 else [f"the worker ended with {code}: {made.log[-2000:]}"]
     except Exception as error:
         found = [f"{type(error).__name__}: {error} {made.log[-2000:]}"]
     finally:
         made.end()
-    return Verdict(point + (f" / {again}" if again else ""), kills, sum(system.told(made.lines).values()), tuple(found))
+    return Verdict(point + (f" / {again}" if again else ""), kills, made.told.total(), tuple(found))
 
 
 def hook_points(root: Path) -> list[str]:
@@ -118,12 +124,12 @@ def crash_hook(root: Path, point: str) -> Verdict:
             with made.intake() as intake:
                 intake.missed()
             code = made.work(patience=0.1)
-        found = list(system.problems(made, made.head)) if code == 0 else [f"the worker ended with {code}: {made.log[-2000:]}"]
+        found = list(made.problems()) if code == 0 else [f"the worker ended with {code}: {made.log[-2000:]}"]
     except Exception as error:
         found = [f"{type(error).__name__}: {error}"]
     finally:
         made.end()
-    return Verdict(point, kills, sum(system.told(made.lines).values()), tuple(found))
+    return Verdict(point, kills, made.told.total(), tuple(found))
 
 
 def hook_campaign(chosen: list[str], root: Path, workers: int) -> Iterator[Verdict]:
@@ -156,7 +162,7 @@ def campaign(place: Place, chosen: list[str], root: Path, workers: int) -> Itera
         yield from pool.map(one, enumerate(chosen))
 
 
-def places(names: list[str]) -> Iterator[Place]:
+def places(names: list[str], root: Path) -> Iterator[Place]:
     """The places by name; all if none is named."""
     if not names or "local" in names:
         yield Place("local")
@@ -164,6 +170,11 @@ def places(names: list[str]) -> Iterator[Place]:
         from tests.support import images
 
         yield Place("docker", images.busybox())
+    if not names or "hosts" in names:
+        with closing(Farm(root / "farm")) as farm:
+            for _ in range(2):
+                farm.host()
+            yield Place("hosts", farm=farm)
 
 
 def main() -> int:
@@ -177,7 +188,7 @@ def main() -> int:
     root = Path(tempfile.mkdtemp(prefix="git-pipeline-crash-"))
     tally = Tally()
     try:
-        for place in places(asked.places):
+        for place in places(asked.places, root):
             chosen = [point for point in points(place, root / place.name) if asked.only in point][:: asked.every]
             tally.show(place.name, len(chosen), campaign(place, chosen, root, asked.workers))
         if not asked.places or "hooks" in asked.places:
