@@ -17,9 +17,7 @@ from paramiko.packet import Packetizer
 BURST = 256 * 1024  # bytes of data that are written together
 LITTLE = 0.05  # seconds after which less than a burst is sent, if the host takes no more
 NEAR = 4_000  # microseconds there and back, at most
-ON_THE_WAY = (
-    512 * 1024
-)  # bytes that a host near by has to take before it is sent more: sshd copies all that it holds for each packet
+ON_THE_WAY = 512 * 1024  # bytes at most that a host near by has not taken yet: sshd copies all that it holds for each packet
 PATIENCE = 0.25  # seconds after which it is sent all that it allows: not every server says so soon what it has taken
 _PACKET = 32 * 1024 + 64  # bytes of a packet, mostly
 _LENGTH, _TAG = 4, 16  # bytes before and behind what is encrypted
@@ -168,7 +166,7 @@ def is_near(sock: Any) -> bool:  # noqa: ANN401 - a socket, or what paramiko tak
         told = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _ROUND_TRIP + 4)
     except (AttributeError, OSError):  # another system, a proxy, a tunnel
         return False
-    return int.from_bytes(told[_ROUND_TRIP:], sys.byteorder) <= NEAR
+    return len(told) > _ROUND_TRIP and int.from_bytes(told[_ROUND_TRIP:], sys.byteorder) <= NEAR
 
 
 def take_more(channel: Any, message: paramiko.Message) -> None:  # noqa: ANN401 - as above

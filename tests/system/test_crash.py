@@ -16,6 +16,7 @@ HERE = [
     "Passes.add 1 before",
 ]
 IN_DOCKER = ["SocketAttachment.go 2 after", "DockerEngine.remove 2 before"]
+ON_HOSTS = ["Remote.follow 3 before", "Remote.call 7 after"]
 IN_HOOKS = ["pre:Database._finish 2 after", "post:Queue.enqueue 1 before"]
 
 THREE = """\
@@ -33,6 +34,13 @@ stages:
 """
 
 
+@pytest.fixture(scope="module")
+def farm(farm):
+    for _ in range(2):
+        farm.host()
+    return farm
+
+
 def check(verdict):
     assert (verdict.kills, verdict.problems) == (1, ())
 
@@ -45,6 +53,11 @@ def test_the_worker_is_killed(tmp_path, as_root, point):
 @pytest.mark.parametrize("point", IN_DOCKER)
 def test_the_worker_is_killed_with_docker(tmp_path, as_root, busybox, point):
     check(crash(Place("docker", busybox), tmp_path / "repo", point))
+
+
+@pytest.mark.parametrize("point", ON_HOSTS)
+def test_the_worker_is_killed_while_hosts_work_for_it(tmp_path, as_root, farm, point):
+    check(crash(Place("hosts", farm=farm), tmp_path / "repo", point))
 
 
 @pytest.mark.parametrize("point", IN_HOOKS)
