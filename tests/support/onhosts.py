@@ -51,7 +51,7 @@ class OnHosts(System):
         known = ", ".join(json.dumps(host.known) for host in hosts)
         super().__init__(root, CONFIG.format(addresses=addresses, key=key, known=known))
         self._hosts = hosts
-        self._place = Path("srv") / root.name
+        self._place = Path("srv") / f"{root.parent.name}-{root.name}"
         self.commit({".pipeline/release.yaml": PIPELINE.format(place=f"/{self._place}"), "file": "content"})
         self.queued()
 
