@@ -50,7 +50,8 @@ theirs() { # event slot port socket: the job's variables as they were given, wha
 }
 
 limited() { # seconds command...: in a process group of its own, which is ended when the time is over
-  rm -f "$HERE/late"; seconds=$1; shift
+  [ ! -e "$HERE/late" ] || rm -f "$HERE/late"
+  seconds=$1; shift
   # What a script starts is to live on: it does not carry the mark by which the end of a job is the end of all that it started.
   ( unset PIPELINE_JOB; theirs "$EVENT" "$SLOT" "$PORT" "$SOCKET"; exec setsid "$@" < /dev/null ) & child=$!
   ( waited=0

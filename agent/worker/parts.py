@@ -26,7 +26,7 @@ from agent.log import Log
 from agent.model.execution import Execution
 from agent.model.ids import ExecutionId
 from agent.model.outcome import Status
-from agent.model.plan import Approval, Plan, Run, Work
+from agent.model.plan import Approval, Deploy, Plan, Run, Work
 from agent.results.timeline import line_for
 from agent.state.journal import Journal
 from agent.state.passes import Pass, Passes
@@ -172,9 +172,10 @@ class Parts:
 
     def _clear(self, execution: Execution, attempt: str, works: tuple[Work, ...]) -> None:
         """Unless it started meanwhile, as a stage was retried."""
-        for runner in {work.runner: work for work in works if isinstance(work, Run)}.values():
+        kinds = {work.runner if isinstance(work, Run) else "": work for work in works if isinstance(work, Run | Deploy)}
+        for work in kinds.values():
             if not self.pool.is_running(attempt):
-                self.performer.discard(execution, attempt, runner, has_layers=True)
+                self.performer.discard(execution, attempt, work, has_layers=True)
 
     def _remember(self, running: Running, event: Event) -> None:
         if isinstance(event, StageEnded) and event.status is Status.SUCCEEDED:

@@ -1,4 +1,4 @@
-"""A repository whose pipeline works on hosts: a script, a release with one, a release without; and what must be true then."""
+"""A repository whose pipeline works on hosts: a script, releases with one and without, one that fails; and what is true then."""
 
 import json
 import re
@@ -11,6 +11,7 @@ from tests.support.farm import Host
 from tests.support.system import System
 
 CONFIG = """\
+local = {{enabled = true}}
 protected = ["main"]
 [hosts.web]
 addresses = {{{addresses}}}
@@ -23,6 +24,10 @@ defaults: {{timeout: 5m}}
 stages:
   - name: look
     actions:
+      - name: build
+        runner: local
+        run: mkdir out && echo artifact > out/file
+        artifacts: {{dist: ["out/**"]}}
       - name: tell
         hosts: web
         run: |
@@ -37,10 +42,22 @@ stages:
           to: web
           strategy: one-at-a-time
           path: {place}/app
-          start: echo started >> {place}/told; echo "app says 0"
+          start: echo "started $(cat file)" >> {place}/told; echo "app says 0"
+  - name: bad
+    actions:
+      - name: bad
+        continue_on_error: true
+        inputs: [dist]
+        deploy:
+          to: web
+          strategy: all-at-once
+          path: {place}/app
+          stop: echo stopped >> {place}/told
+          start: echo "started $(cat file out/file)" >> {place}/told; echo "bad says 0"; test "$(hostname)" = h1 || test -f file
 """
-EXPECTED = Counter({"told": 1, "started": 1})
-LOGGED = ("tell says 0", "tell says 1", "tell says 2", "app says 0")
+# The last release fails on one host, so both go back: what was stopped is what ran before, and then what was to run.
+EXPECTED = Counter({"told": 1, "started content": 2, "started artifact": 1, "stopped": 2})
+LOGGED = ("tell says 0", "tell says 1", "tell says 2", "app says 0", "bad says 0", "bad says 0")
 
 
 class OnHosts(System):
@@ -67,7 +84,7 @@ class OnHosts(System):
         log = (self.note("pipeline-log", self.head) or b"").decode()
         for host in self._hosts:
             yield from (f"{host.name}: {problem}" for problem in self._wrong_with(host))
-            printed = Counter(re.findall(rf"^{host.name} \|.*?(\w+ says \d)$", log, re.MULTILINE))
+            printed = Counter(re.findall(rf"^{host.name}(?: rollback)? \|.*?(\w+ says \d)$", log, re.MULTILINE))
             if printed != Counter(LOGGED):
                 yield f"log of {host.name}: {dict(printed)}"
 

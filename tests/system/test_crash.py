@@ -16,7 +16,7 @@ HERE = [
     "Passes.add 1 before",
 ]
 IN_DOCKER = ["SocketAttachment.go 2 after", "DockerEngine.remove 2 before"]
-ON_HOSTS = ["Remote.follow 3 before", "Remote.call 7 after"]
+ON_HOSTS = ["Remote.follow 3 before", "Remote.call 7 after", "Performer.discard 5 before"]
 IN_HOOKS = ["pre:Database._finish 2 after", "post:Queue.enqueue 1 before"]
 
 THREE = """\
