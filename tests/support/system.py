@@ -191,7 +191,7 @@ class System(Installed):
         if self.told != EXPECTED:
             yield f"lines: {dict((self.told - EXPECTED) + (EXPECTED - self.told))} differ"
         yield from self.ended()
-        yield from _logged(self, self.head)
+        yield from _logged(self)
         yield from leftovers(self)
 
     def ended(self) -> Iterator[str]:
@@ -249,8 +249,8 @@ def _journal(events: Iterable[Event]) -> Iterator[str]:
     yield from (f"journalled {count} times: {key}" for key, count in counts.items() if count != 1)
 
 
-def _logged(system: System, commit: str) -> Iterator[str]:
-    log = (system.note("pipeline-log", commit) or b"").decode()
+def _logged(system: System) -> Iterator[str]:
+    log = (system.note("pipeline-log", system.head) or b"").decode()
     printed = Counter(re.findall(r"^(\w+) says (\d+) in (\d+)$", log, re.MULTILINE))
     for name, attempt in (line.split() for line in EXPECTED if " " in line):
         for number in range(LOGGED):
