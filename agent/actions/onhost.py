@@ -95,7 +95,8 @@ class OnHost:
                 return self._failed("nothing to go back to: it was the first deployment")
             standing = self._locked()
             last = self._last_spec(standing)
-            return self._run(f"{self._shared.id}{ROLLBACK}", former, self._spec_there(former), last, standing)
+            plan = self._plan(f"{self._shared.id}{ROLLBACK}", former, self._spec_there(former), last, standing.last)
+            return self._run(plan, standing)
         except AgentError as error:
             return self._failed(_told(error))
 
@@ -144,12 +145,15 @@ class OnHost:
         last = self._last_spec(standing)
         plan = self._plan(shared.id, shared.release, shared.spec, last, standing.last)
         if standing.result or shared.release in standing.releases:
-            return self._run(shared.id, shared.release, shared.spec, last, standing)
-        if is_brief(plan) and not shared.balancer:
-            return self._looked_at(self._at_once(plan, standing.current, lambda text: self._upload(standing, text)))
-        with self._staged(plan):
+            return self._run(plan, standing)
+        if not is_brief(plan):
+            with self._staged(plan):
+                self._upload(standing)
+        elif shared.balancer:
             self._upload(standing)
-        return self._run(shared.id, shared.release, shared.spec, last, standing)
+        else:
+            return self._looked_at(self._at_once(plan, standing.current, lambda text: self._upload(standing, text)))
+        return self._run(plan, standing)
 
     @contextmanager
     def _staged(self, plan: HostPlan) -> Iterator[None]:
@@ -159,9 +163,6 @@ class OnHost:
             with suppress(EnvironmentFault):
                 self.host.stage(self._job(plan))
 
-        if is_brief(plan):
-            yield
-            return
         with ThreadPoolExecutor(1, thread_name_prefix="stage") as pool:
             staged = pool.submit(stage)
             yield
@@ -213,19 +214,19 @@ class OnHost:
                 break
         return wrong
 
-    def _run(self, deployment: str, release: str, spec: AppSpec | None, last: AppSpec | None, standing: Standing) -> HostResult:
+    def _run(self, plan: HostPlan, standing: Standing) -> HostResult:
         """With a balancer the host has no traffic meanwhile, and gets it back only if it is well.
 
         What has ended there already, when nobody could hear of it, is told and not done again.
         """
-        balancer, stop = self._shared.balancer, self._shared.stop if deployment == self._shared.id else Event()
-        known = (standing if deployment == self._shared.id else self.probe(deployment)).result
+        balancer, is_back = self._shared.balancer, plan.deployment != self._shared.id
+        stop = Event() if is_back else self._shared.stop
+        known = (self.probe(plan.deployment) if is_back else standing).result
         if balancer and not known:
-            if wrong := self._aside(deployment, "BeforeBlockTraffic", last, standing.last):
+            if wrong := self._aside(plan.deployment, "BeforeBlockTraffic", plan.last_spec, plan.last):
                 return self._failed(wrong)
             self._shared.log.say(self.host.name, "out of the load balancer")
             balancer.block(self.host.about, stop)
-        plan = self._plan(deployment, release, spec, last, standing.last)
         result = self._looked_at(self._known(plan, known) if known else self._install(plan, standing.current))
         if balancer and result.succeeded:
             try:
@@ -233,7 +234,7 @@ class OnHost:
             except EnvironmentFault as fault:
                 return self._unwell(result, fault.message)
             self._shared.log.say(self.host.name, "in the load balancer")
-            if wrong := self._aside(deployment, "AfterAllowTraffic", spec, release):
+            if wrong := self._aside(plan.deployment, "AfterAllowTraffic", plan.spec, plan.release):
                 return self._unwell(result, wrong)
         return result
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from shlex import quote
 
 from agent.deploy import patch
+from agent.deploy.hostlib import RUNNING
 from agent.model.value import Value
 
 HELD = 75  # exit code: somebody else has the lock
@@ -39,11 +40,12 @@ class Standing(Value, frozen=True, kw_only=True):
 def probe(base: str, deployment: str) -> str:
     """Ask what is there; answered on standard output for `parse_probe`."""
     return f"""\
-cd {quote(base)} 2>/dev/null || exit 0
-current=
+BASE={quote(base)}
+cd "$BASE" 2>/dev/null || exit 0
+{RUNNING}
 tell() {{ [ ! -f "$2" ] || while IFS= read -r line; do printf '%s%s\\n' "$1" "$line"; done < "$2"; }}
-[ -h current ] && current=$(cd ./current 2>/dev/null && pwd -P)
-printf 'current=%s\\n' "${{current##*/}}"
+running
+printf 'current=%s\\n' "$RUNNING"
 for release in releases/*; do [ -d "$release" ] && printf 'release=%s\\n' "${{release##*/}}"; done
 tell status. .deploy/status
 tell slot= .deploy/slot

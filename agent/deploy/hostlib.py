@@ -1,15 +1,19 @@
 """The functions of a deployment's script, for any POSIX sh (dash, busybox)."""
 
-LIBRARY = r"""
-umask 022
-STATE=$BASE/.deploy
-HERE=$STATE/deployments/$DEPLOYMENT
-running() { # in RUNNING: the release that `current` leads to
+RUNNING = r"""
+running() { # in RUNNING: the release that `current` leads to; without a program
   RUNNING=
   [ ! -h "$BASE/current" ] || RUNNING=$(cd "$BASE/current" 2>/dev/null && pwd -P)
   RUNNING=${RUNNING##*/}
 }
+"""
 
+LIBRARY = (
+    RUNNING
+    + r"""
+umask 022
+STATE=$BASE/.deploy
+HERE=$STATE/deployments/$DEPLOYMENT
 EVENT= CHANGED=0 SWITCHED_TO= WHY= SLOT= OTHER= PORT= OTHER_PORT=
 [ -d "$HERE" ] || mkdir -p "$HERE" 2>/dev/null
 if [ -f "$HERE/former" ]; then read -r FORMER < "$HERE/former"; else
@@ -175,3 +179,4 @@ except OSError: pass' "$1" "$2")
   WHY=$status; return 1
 }
 """
+)
