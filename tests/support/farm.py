@@ -3,12 +3,13 @@
 `Host.root` is what the host sees as /root. A host can be killed, frozen and cut off from everyone who is connected.
 """
 
+import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -238,6 +239,13 @@ def _kill(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def leading_to(named: Mapping[str, Host], key: Path, known: Iterable[str] | None = None) -> str:
+    """The lines of the operator's file by which a group is these hosts; `known`: other host keys than theirs."""
+    addresses = ", ".join(f'{name} = "{host.address}:{host.port}"' for name, host in named.items())
+    lines = [host.known for host in named.values()] if known is None else known
+    return f"addresses = {{{addresses}}}\nkey = {json.dumps(str(key))}\nhost_keys = [{', '.join(map(json.dumps, lines))}]"
 
 
 def route(host: Host, key: Path, /, **changes: object) -> Route:

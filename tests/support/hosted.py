@@ -6,7 +6,7 @@ from pathlib import Path
 
 from agent.model.outcome import Status
 from agent.worker.spawn import start
-from tests.support.farm import Farm, Host
+from tests.support.farm import Farm, Host, leading_to
 from tests.support.keys import Keys
 from tests.support.steered import Steered
 
@@ -15,10 +15,8 @@ linger = "PT10S"
 protected = ["main"]
 {people}
 [hosts.web]
-addresses = {{{addresses}}}
 user = "root"
-key = "{key}"
-host_keys = [{known}]
+{way}
 pipelines = ["release"]
 {more}
 """
@@ -35,17 +33,8 @@ class Hosted(Steered):
 
     def set_hosts(self, more: str = "", *, known: list[str] | None = None) -> None:
         """Write the configuration; `more` goes below it."""
-        addresses = ", ".join(f'web-{number} = "{host.address}:{host.port}"' for number, host in enumerate(self.hosts, 1))
-        keys = known if known is not None else [host.known for host in self.hosts]
-        self.configure(
-            CONFIG.format(
-                people=self.keys.config,
-                addresses=addresses,
-                key=self.farm.key,
-                known=", ".join(map(json.dumps, keys)),
-                more=more,
-            )
-        )
+        named = {f"web-{number}": host for number, host in enumerate(self.hosts, 1)}
+        self.configure(CONFIG.format(people=self.keys.config, way=leading_to(named, self.farm.key, known), more=more))
 
     def release(self, script: str, more: str = "", *, name: str = "release", group: str = "web") -> str:
         """Commit a pipeline whose one action runs on the hosts, not pushed yet; the commit."""

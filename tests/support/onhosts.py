@@ -1,23 +1,20 @@
 """A repository whose pipeline works on hosts: a script, releases with one and without, one that fails; and what is true then."""
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.support import system
-from tests.support.farm import Host
+from tests.support.farm import Host, leading_to
 from tests.support.system import System
 
 CONFIG = """\
 local = {{enabled = true}}
 protected = ["main"]
 [hosts.web]
-addresses = {{{addresses}}}
 user = "root"
-key = "{key}"
-host_keys = [{known}]
+{way}
 """
 PIPELINE = """\
 defaults: {{timeout: 5m}}
@@ -64,9 +61,7 @@ class OnHosts(System):
     """As System; hosts may be shared with others, as each has a place of its own on them."""
 
     def __init__(self, root: Path, hosts: Sequence[Host], key: Path) -> None:
-        addresses = ", ".join(f'{host.name} = "{host.address}:{host.port}"' for host in hosts)
-        known = ", ".join(json.dumps(host.known) for host in hosts)
-        super().__init__(root, CONFIG.format(addresses=addresses, key=key, known=known))
+        super().__init__(root, CONFIG.format(way=leading_to({host.name: host for host in hosts}, key)))
         self._hosts = hosts
         self._place = Path("srv") / f"{root.parent.name}-{root.name}"
         self.commit({".pipeline/release.yaml": PIPELINE.format(place=f"/{self._place}"), "file": "content"})

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.support.farm import Farm
+from tests.support.farm import Farm, leading_to
 from tests.support.repo import Repo
 
 PIPELINE = """\
@@ -38,16 +38,12 @@ def repo(tmp_path, farm):
     repo = Repo(tmp_path)
     repo.environment |= {"GIT_PIPELINE_REPOSITORIES": str(tmp_path / "repositories")}
     agent(repo, "install", str(repo.bare))
-    addresses = ", ".join(f'{host.name} = "{host.address}:{host.port}"' for host in farm.hosts)
-    known = ", ".join(json.dumps(host.known) for host in farm.hosts)
     (repo.bare / "pipeline" / "config.toml").write_text(f"""
 linger = 0
 protected = ["main"]
 [hosts.web]
-addresses = {{{addresses}}}
 user = "root"
-key = {json.dumps(str(farm.key))}
-host_keys = [{known}]
+{leading_to({host.name: host for host in farm.hosts}, farm.key)}
 """)
     return repo
 

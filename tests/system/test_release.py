@@ -13,7 +13,7 @@ import pytest
 from agent.state.database import open_existing
 from agent.state.queue import Queue
 from tests.support.cloudstates import Rollouts
-from tests.support.farm import Farm
+from tests.support.farm import Farm, leading_to
 from tests.support.installed import Installed
 from tests.support.signing import Signing
 
@@ -94,10 +94,7 @@ class Shop(Installed, Signing):
         config = config.replace(own, keys.public("alice")).replace("arn:aws:sns:eu-west-1:123456789012:releases", aws.topic)
         staging, *production = farm.hosts
         for former, hosts in (('["10.0.2.11"]', [staging]), ('["10.0.1.11", "10.0.1.12"]', production)):
-            addresses = ", ".join(f'{host.name} = "{host.address}:{host.port}"' for host in hosts)
-            known = ", ".join(json.dumps(host.known) for host in hosts)
-            way = f"{{{addresses}}}\nkey = {json.dumps(str(farm.key))}\nhost_keys = [{known}]"
-            config = config.replace(f"addresses = {former}", f"addresses = {way}")
+            config = config.replace(f"addresses = {former}", leading_to({host.name: host for host in hosts}, farm.key))
         config = config.replace('user = "deploy"', 'user = "root"')
         kept = '[artifacts]\nstore = "s3"\nbucket = "releases"\n'
         (self.directory / "config.toml").write_text('linger = "0s"\n' + config + kept)
